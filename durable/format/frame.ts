@@ -1,0 +1,124 @@
+/** One recorded line (EVIDENCE §1). Bytes are what is hashed; the prefix is exact, the rest is free JSON. */
+import type { Decision } from "./decision.ts";
+import type { ConnectionName, ExchangeId, SessionId } from "./ids.ts";
+import type { Operation, RefUpdate } from "./operation.ts";
+import type { Principal } from "./principal.ts";
+
+/** Longest line, without its LF. */
+export const LINE_MAX = 65_535;
+/** Longest run of body text kept inline in a frame, in bytes. */
+export const INLINE_MAX = 32 * 1024;
+
+export type Direction = "c2s" | "s2c";
+export type Header = readonly [name: string, value: string];
+/** How a body came to its end: all of it passed, or it was cut off, or it was never let through. */
+export type BodyEnd = "complete" | "cut" | "refused";
+
+export type SessionStart = {
+  readonly k: "session.start";
+  readonly session: SessionId;
+  readonly principal: Principal;
+  readonly client: string;
+  readonly conversation?: string;
+};
+export type RequestFrame = {
+  readonly k: "request";
+  readonly x: ExchangeId;
+  readonly connection: ConnectionName | "";
+  readonly operation: Operation;
+  readonly method: string;
+  readonly path: string;
+  readonly headers: readonly Header[];
+};
+export type DecisionFrame = { readonly k: "decision"; readonly x: ExchangeId } & Decision;
+export type ResponseFrame = {
+  readonly k: "response";
+  readonly x: ExchangeId;
+  readonly status: number;
+  readonly headers: readonly Header[];
+  /** Set when the answer is our own no, not the upstream's. */
+  readonly refusal?: { readonly code: string; readonly message: string; readonly cause?: string };
+};
+type DataHead = { readonly k: "data"; readonly x: ExchangeId; readonly dir: Direction; readonly off: number };
+/** Body bytes: inline text `d`, or `bytes` in a segment, or (bodies = "digest") only their length and digest. */
+export type DataFrame = DataHead &
+  (
+    | { readonly d: string }
+    | { readonly bytes: readonly [segment: number, offset: number, length: number]; readonly sha256: string }
+    | { readonly len: number; readonly sha256: string }
+    | { readonly end: BodyEnd }
+  );
+/** The decoded content of a push: what its commands and its pack say. */
+export type GitFrame = {
+  readonly k: "git";
+  readonly x: ExchangeId;
+  readonly updates?: readonly RefUpdate[];
+  readonly pack?: PackSummary;
+  readonly commits?: readonly Commit[];
+};
+export type PackSummary = {
+  readonly version: number;
+  readonly objects: number;
+  /** `all`: every object was read; `leading`: commits and tags up to the first tree or blob. */
+  readonly scanned: "all" | "leading";
+  readonly commits: number;
+  /** Commits stored as a delta of something outside what was read, by their offset in the pack. */
+  readonly unread: readonly number[];
+};
+export type Commit = {
+  readonly id: string;
+  readonly tree: string;
+  readonly parents: readonly string[];
+  readonly author: string;
+  readonly committer: string;
+  readonly message: string;
+  readonly signed: boolean;
+};
+export type GapFrame = {
+  readonly k: "gap";
+  readonly cause: string;
+  readonly exchanges: readonly ExchangeId[];
+  readonly missing: string;
+};
+export type SessionEnd = { readonly k: "session.end"; readonly reason: EndReason; readonly by?: string };
+export type SessionTruncated = {
+  readonly k: "session.truncated";
+  readonly cause: string;
+  /** Index of the last frame that was durable before the cut. */
+  readonly lastDurable: number;
+  readonly exchanges: readonly ExchangeId[];
+};
+export type EndReason = "request" | "idle" | "max" | "killed";
+
+export type Frame =
+  | SessionStart
+  | RequestFrame
+  | DecisionFrame
+  | ResponseFrame
+  | DataFrame
+  | GitFrame
+  | GapFrame
+  | SessionEnd
+  | SessionTruncated;
+
+/** The 16 salt bytes of a frame as they stand in its line. */
+export function saltText(salt: Uint8Array): string {
+  return btoa(String.fromCharCode(...salt));
+}
+
+/** The line of a frame, without its LF. `at` is milliseconds since 1970. JSON.stringify never emits a raw LF. */
+export function frameLine(seq: number, at: number, salt: string, frame: Frame): string {
+  const rest = JSON.stringify(frame);
+  return `{"v":1,"seq":${seq},"t":"${new Date(at).toISOString()}","salt":"${salt}",${rest.slice(1)}`;
+}
+
+const PREFIX =
+  /^\{"v":1,"seq":(0|[1-9]\d*),"t":"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z)","salt":"([A-Za-z0-9+/]{22}==)"[,}]/;
+
+/** What the exact prefix of a line says, or undefined when it is not the prefix of EVIDENCE §1. */
+export function readPrefix(line: string): { seq: number; t: string; salt: string } | undefined {
+  const match = PREFIX.exec(line);
+  if (!match) return undefined;
+  const [, seq = "", t = "", salt = ""] = match;
+  return { seq: Number(seq), t, salt };
+}

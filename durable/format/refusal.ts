@@ -1,0 +1,46 @@
+/** A typed no. Expected, recorded, and put into the protocol's own words by the adapter. */
+export const REFUSALS = {
+  /** The request is not what its protocol says it should be. */
+  malformed: 400,
+  unauthenticated: 401,
+  denied: 403,
+  unknown_connection: 404,
+  unknown_path: 404,
+  not_yours: 403,
+  session_ended: 409,
+  too_large: 413,
+  rate_limited: 429,
+  upstream_unreachable: 502,
+  upstream_protocol: 502,
+  /** The recorder cannot write: no record, no traffic. */
+  not_recorded: 503,
+  /** Too much waits for the archive: no new sessions until it has been stored. */
+  backlog_full: 503,
+  identity_unavailable: 503,
+  policy_unavailable: 503,
+  upstream_timeout: 504,
+} as const;
+
+export type RefusalCode = keyof typeof REFUSALS;
+
+export class Refusal extends Error {
+  override readonly name = "Refusal";
+  readonly code: RefusalCode;
+  /** For operations of several parts: the no for each part. */
+  readonly parts: readonly { readonly part: string; readonly reason: string }[];
+
+  /** `message` is one sentence the client may read; internals belong in `cause`, which only the record gets. */
+  constructor(
+    code: RefusalCode,
+    message: string,
+    options: { cause?: unknown; parts?: readonly { readonly part: string; readonly reason: string }[] } = {},
+  ) {
+    super(message, "cause" in options ? { cause: options.cause } : {});
+    this.code = code;
+    this.parts = options.parts ?? [];
+  }
+
+  get status(): number {
+    return REFUSALS[this.code];
+  }
+}
