@@ -1,0 +1,94 @@
+/** What callers hand to the recorder, and what they get back. Plain values: they cross isolates and processes. */
+import type { Bodies } from "./connection.ts";
+import type { Decision } from "./decision.ts";
+import type { BodyEnd, EndReason, GitFrame, Header } from "./frame.ts";
+import type { ConnectionName, ExchangeId, SessionId } from "./ids.ts";
+import type { Operation } from "./operation.ts";
+import type { Principal } from "./principal.ts";
+import type { RefusalCode } from "./refusal.ts";
+
+/** Whose session an exchange belongs to. Without `session`, it joins the open one of the same key, or opens it. */
+export type Opening = {
+  readonly principal: Principal;
+  /** The program that speaks, from User-Agent: `git/2.39.5`. */
+  readonly client: string;
+  readonly conversation?: string;
+  readonly session?: SessionId;
+};
+
+/** The part of a request body that is known when the request is recorded. */
+export type RequestBody =
+  | { readonly kind: "none" }
+  | { readonly kind: "whole"; readonly bytes: Uint8Array }
+  /** The prefix was read to decide; egress records every later byte through `Spool` before it leaves. */
+  | { readonly kind: "stream"; readonly prefix: Uint8Array };
+
+export type RequestTape = {
+  readonly x: ExchangeId;
+  readonly connection: ConnectionName | "";
+  readonly operation: Operation;
+  readonly method: string;
+  /** As sent upstream, with its query; for refused requests as received, without credentials. */
+  readonly path: string;
+  readonly headers: readonly Header[];
+  readonly git: readonly GitFrame[];
+  readonly bodies: Bodies;
+  readonly body: RequestBody;
+  /** Absent when it was refused before anything was decided. */
+  readonly decision?: Decision;
+};
+
+export type ResponseTape = {
+  readonly status: number;
+  readonly headers: readonly Header[];
+  readonly refusal?: { readonly code: RefusalCode | "fault"; readonly message: string; readonly cause?: string };
+  readonly bytes?: Uint8Array;
+  readonly end?: BodyEnd;
+};
+
+/** Answers of the recorder. Errors do not keep their class across isolates, so an expected no is a value. */
+export type Answer<T> = { readonly ok: T } | { readonly no: { readonly code: RefusalCode; readonly message: string } };
+
+export type Begun = {
+  readonly session: SessionId;
+  /** Present only when the decision allows: what egress asks for before it forwards. */
+  readonly clearance?: string;
+};
+
+/** What a clearance covers (ARCHITECTURE §3). Minted after the append is durable; good for one forward. */
+export type ClearanceClaims = {
+  readonly session: SessionId;
+  readonly x: ExchangeId;
+  readonly connection: ConnectionName;
+  readonly method: string;
+  readonly path: string;
+  readonly verdict: "allow";
+  readonly body:
+    | { readonly kind: "none" }
+    | { readonly kind: "whole"; readonly sha256: string }
+    | { readonly kind: "stream"; readonly prefix: number; readonly sha256: string };
+  /** Milliseconds since 1970. */
+  readonly expires: number;
+  readonly nonce: string;
+};
+
+export type SessionStatus = "open" | "closing" | "sealed";
+
+export type SessionView = {
+  readonly session: SessionId;
+  readonly status: SessionStatus;
+  readonly principal: Principal;
+  readonly client: string;
+  readonly conversation?: string;
+  readonly openedAt: string;
+  readonly endedAt?: string;
+  readonly reason?: EndReason | "truncated";
+  readonly frames: number;
+  readonly exchanges: number;
+  readonly denied: number;
+  /** Raw body bytes recorded, both directions. */
+  readonly bytes: number;
+  /** Bytes that wait for the archive. */
+  readonly backlog: number;
+  readonly root?: string;
+};

@@ -1,0 +1,59 @@
+/** What the pipeline asks of one kind of connection. */
+import type { Connection, ConnectionKind } from "#durable/format/connection.ts";
+import type { GitFrame, Header } from "#durable/format/frame.ts";
+import type { Operation, Unknown } from "#durable/format/operation.ts";
+import type { Refusal } from "#durable/format/refusal.ts";
+import type { Question } from "#workers/contract/evaluator.ts";
+import type { Body } from "#workers/wire/body.ts";
+
+/** A request as it came in, with the connection its URL names. */
+export type Incoming = {
+  readonly request: Request;
+  readonly connection: Connection;
+  /** What follows `/<kind>/<connection>` in the URL, with a leading slash, percent-encoding untouched. */
+  readonly path: string;
+  /** The query with its `?`, or "". */
+  readonly query: string;
+};
+
+/** What goes upstream once it is cleared. */
+export type Outgoing = {
+  readonly method: string;
+  /** Below the connection's base URL, with leading slash and query. */
+  readonly path: string;
+  /** Without credentials and hop-by-hop headers. */
+  readonly headers: readonly Header[];
+};
+
+export type Inspected<Op extends Operation = Operation> = {
+  readonly operation: Op;
+  readonly questions: readonly Question[];
+  readonly outgoing: Outgoing;
+  /** Every byte of the request's body, read or not. */
+  readonly body: Body;
+  /** Frames that say what the body contains. */
+  readonly frames: readonly GitFrame[];
+};
+
+export interface Adapter<Op extends Operation = Operation> {
+  readonly kind: ConnectionKind;
+
+  /**
+   * Decodes a request into an operation without trusting it and without the network.
+   * Reads no more of the body than it needs; the returned body yields every byte.
+   * Throws `Refusal("malformed")` when it cannot tell what is asked: never guesses.
+   */
+  inspect(incoming: Incoming): Promise<Inspected<Op>>;
+
+  /**
+   * Sends it upstream through `send` and returns what the agent may see.
+   * May rewrite the response; may answer without `send` when nothing needs to go upstream.
+   */
+  forward(inspected: Inspected<Op>, send: (inspected: Inspected<Op>) => Promise<Response>): Promise<Response>;
+
+  /**
+   * The same no, in the protocol's words. Never shows internals. `operation` is `unknown` when decoding failed;
+   * `incoming` then still tells which endpoint was asked.
+   */
+  refuse(refusal: Refusal, incoming: Incoming, operation: Op | Unknown): Response;
+}

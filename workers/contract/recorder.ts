@@ -1,0 +1,44 @@
+/** The recorder's entrypoints as their callers see them. Each is bound by name, so no caller holds more (ARCHITECTURE §3). */
+import type { BodyEnd } from "#durable/format/frame.ts";
+import type { ExchangeId, SessionId } from "#durable/format/ids.ts";
+import type { Principal } from "#durable/format/principal.ts";
+import type { Answer, Begun, Opening, RequestTape, ResponseTape, SessionView } from "#durable/format/tape.ts";
+
+/** Held by the gateway. Every call returns only after what it was given is durable. */
+export interface Append {
+  /** Records a request and its decision; opens the session when there is none. */
+  begin(opening: Opening, tape: RequestTape): Promise<Answer<Begun>>;
+  /** Records a response head, and its body as far as it is given. Once per exchange. */
+  respond(session: SessionId, x: ExchangeId, tape: ResponseTape): Promise<Answer<null>>;
+  /** Records response bytes at `off`. What is already recorded at that offset is not recorded twice. */
+  release(session: SessionId, x: ExchangeId, off: number, bytes: Uint8Array, end?: BodyEnd): Promise<Answer<null>>;
+  /** Ends an exchange's response body. */
+  finish(session: SessionId, x: ExchangeId, off: number, end: BodyEnd): Promise<Answer<null>>;
+  /** Records the length and digest of request bytes that were read and thrown away after a refusal. */
+  discarded(session: SessionId, x: ExchangeId, off: number, length: number, sha256: string): Promise<Answer<null>>;
+  /** Resolves when the session ends, with the reason: live exchanges race it. */
+  ended(session: SessionId): Promise<string>;
+  /** Records a refusal that happened before anybody was known, in the node's own rate-limited session. */
+  refuse(tape: RequestTape, response: ResponseTape): Promise<Answer<{ session: SessionId } | null>>;
+  open(opening: Opening): Promise<Answer<SessionView>>;
+  own(principal: Principal): Promise<Answer<readonly SessionView[]>>;
+  show(principal: Principal, session: SessionId): Promise<Answer<SessionView>>;
+  end(principal: Principal, session: SessionId): Promise<Answer<SessionView>>;
+}
+
+/** Held by egress: the rest of a streamed request body, recorded before it leaves. */
+export interface Spool {
+  append(clearance: string, off: number, bytes: Uint8Array): Promise<Answer<null>>;
+  finish(clearance: string, off: number, end: BodyEnd): Promise<Answer<null>>;
+}
+
+/** Held by the console. */
+export interface Read {
+  list(): Promise<Answer<readonly SessionView[]>>;
+  show(session: SessionId): Promise<Answer<SessionView>>;
+}
+
+/** Held by the console, for admins. */
+export interface Kill {
+  kill(session: SessionId, by: Principal): Promise<Answer<SessionView>>;
+}
