@@ -1,0 +1,95 @@
+/** The JSON binding `SETTINGS` of each service: written by the config generator, parsed once at start. No secrets. */
+import * as v from "valibot";
+import { Connection } from "#durable/format/connection.ts";
+import { ConnectionName } from "#durable/format/ids.ts";
+
+const Issuer = v.object({
+  issuer: v.string(),
+  audience: v.string(),
+  consoleAudience: v.string(),
+  groupsClaim: v.string(),
+  algorithms: v.array(v.string()),
+});
+const Hex = v.pipe(v.string(), v.regex(/^[0-9a-f]{64}$/));
+
+export const GatewaySettings = v.object({
+  connections: v.array(Connection),
+  issuers: v.array(Issuer),
+  /** Seconds without a byte after which a request body, or an upstream, counts as stalled. */
+  stallSeconds: v.number(),
+});
+export type GatewaySettings = v.InferOutput<typeof GatewaySettings>;
+
+/** How the gateway's own credential is put on a request. */
+export const CredentialScheme = v.picklist(["basic", "bearer"]);
+
+export const EgressConnection = v.object({
+  name: ConnectionName,
+  /** `http`: fetch over the `upstream` binding; `git-daemon`: the git:// protocol over its TCP connect(). */
+  transport: v.picklist(["http", "git-daemon"]),
+  /** Base URL with no trailing slash: `https://git.internal/team`, `git://127.0.0.1:9418`. */
+  base: v.string(),
+  /** Name of the external service binding: `UPSTREAM_0`. */
+  upstream: v.string(),
+  /** Name of the text binding that holds the secret, and how it is used. */
+  credential: v.optional(v.object({ binding: v.string(), scheme: CredentialScheme })),
+});
+export type EgressConnection = v.InferOutput<typeof EgressConnection>;
+
+export const EgressSettings = v.object({
+  connections: v.array(EgressConnection),
+  issuers: v.array(
+    v.object({
+      issuer: v.string(),
+      /** Only when the configuration names it: discovery is then not used. */
+      jwksUri: v.optional(v.string()),
+      /** External service bindings: of the issuer's origin, and of the JWK set's when that is elsewhere. */
+      binding: v.string(),
+      jwksBinding: v.optional(v.string()),
+    }),
+  ),
+  stallSeconds: v.number(),
+});
+export type EgressSettings = v.InferOutput<typeof EgressSettings>;
+
+export const EvaluatorSettings = v.object({ pollSeconds: v.number() });
+export type EvaluatorSettings = v.InferOutput<typeof EvaluatorSettings>;
+
+export const RecorderSettings = v.object({
+  archive: v.variant("kind", [
+    v.object({
+      kind: v.literal("s3"),
+      endpoint: v.string(),
+      bucket: v.string(),
+      region: v.string(),
+      /** Empty, or ends in a slash. */
+      prefix: v.string(),
+      retentionDays: v.number(),
+    }),
+    v.object({ kind: v.literal("directory"), retentionDays: v.number() }),
+  ]),
+  idleSeconds: v.number(),
+  maxSeconds: v.number(),
+  /** Seconds after which a segment is cut although it is not full. */
+  cutSeconds: v.number(),
+  /** Seconds after which an open session gets a progress head. */
+  headSeconds: v.number(),
+  /** Bytes that may wait for the archive before new sessions are refused. */
+  backlogBytes: v.number(),
+  /** Bare hostname: the ledger's name. */
+  origin: v.string(),
+  build: Hex,
+  config: Hex,
+});
+export type RecorderSettings = v.InferOutput<typeof RecorderSettings>;
+
+export const Roles = v.object({
+  auditor: v.array(v.string()),
+  approver: v.array(v.string()),
+  admin: v.array(v.string()),
+});
+/** Role to the groups that have it. */
+export type Roles = v.InferOutput<typeof Roles>;
+
+export const ConsoleSettings = v.object({ issuers: v.array(Issuer), roles: Roles });
+export type ConsoleSettings = v.InferOutput<typeof ConsoleSettings>;

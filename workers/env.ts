@@ -1,0 +1,83 @@
+/** The only file that reads `env`. A missing binding stops the service with the binding's name. */
+import * as v from "valibot";
+import type { Evaluator } from "#workers/contract/evaluator.ts";
+import type { Issuers } from "#workers/contract/issuers.ts";
+import type { Append, Kill, Read, Spool } from "#workers/contract/recorder.ts";
+import {
+  ConsoleSettings,
+  EgressSettings,
+  EvaluatorSettings,
+  GatewaySettings,
+  RecorderSettings,
+} from "#workers/contract/settings.ts";
+
+/** What workerd hands in; nothing is assumed of it. */
+export type Env = Readonly<Record<string, unknown>>;
+
+export function gatewayEnv(env: Env) {
+  return {
+    settings: parse(GatewaySettings, env),
+    evaluator: binding<Evaluator>(env, "EVALUATOR"),
+    egress: binding<Fetcher>(env, "EGRESS"),
+    issuers: binding<Issuers>(env, "ISSUERS"),
+    append: binding<Append>(env, "APPEND"),
+  };
+}
+
+export function evaluatorEnv(env: Env) {
+  return { settings: parse(EvaluatorSettings, env), policies: binding<Fetcher>(env, "POLICIES") };
+}
+
+export function egressEnv(env: Env) {
+  return {
+    settings: parse(EgressSettings, env),
+    clearanceKey: binding<CryptoKey>(env, "CLEARANCE_KEY"),
+    spool: binding<Spool>(env, "SPOOL"),
+    upstream: (name: string) => binding<Fetcher>(env, name),
+    secret: (name: string) => text(env, name),
+  };
+}
+
+export function recorderEnv(env: Env) {
+  return {
+    settings: parse(RecorderSettings, env),
+    sessions: binding<DurableObjectNamespace>(env, "SESSION"),
+    ledger: binding<DurableObjectNamespace>(env, "LEDGER"),
+    directory: binding<DurableObjectNamespace>(env, "DIRECTORY"),
+    sealKey: binding<CryptoKey>(env, "SEAL_KEY"),
+    /** PEM, SubjectPublicKeyInfo. */
+    sealPub: text(env, "SEAL_PUB"),
+    clearanceKey: binding<CryptoKey>(env, "CLEARANCE_KEY"),
+    pseudonymKey: binding<CryptoKey>(env, "PSEUDONYM_KEY"),
+    /** Absent with a directory archive. */
+    archiveKeys: () => ({
+      accessKeyId: text(env, "ARCHIVE_ACCESS_KEY"),
+      secretAccessKey: text(env, "ARCHIVE_SECRET_KEY"),
+    }),
+  };
+}
+
+export function consoleEnv(env: Env) {
+  return {
+    settings: parse(ConsoleSettings, env),
+    read: binding<Read>(env, "READ"),
+    kill: binding<Kill>(env, "KILL"),
+    issuers: binding<Issuers>(env, "ISSUERS"),
+  };
+}
+
+function parse<const S extends v.GenericSchema>(schema: S, env: Env): v.InferOutput<S> {
+  return v.parse(schema, binding<object>(env, "SETTINGS"));
+}
+
+function binding<T>(env: Env, name: string): T {
+  const value = env[name];
+  if (value === undefined || value === null) throw new Error(`binding ${name} is missing`);
+  return value as T;
+}
+
+function text(env: Env, name: string): string {
+  const value = binding<unknown>(env, name);
+  if (typeof value !== "string") throw new Error(`binding ${name} is not text`);
+  return value;
+}
