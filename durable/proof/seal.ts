@@ -1,0 +1,84 @@
+/** A head as stored: a Sigstore bundle v0.3 (DSSE and public-key hint), read strictly so that no byte of it is free. */
+import * as v from "valibot";
+import { type Envelope, type Head, PAYLOAD_TYPE, type Statement } from "#durable/format/head.ts";
+import { type Bytes, fromBase64, readUtf8, utf8 } from "./bytes.ts";
+import { openEnvelope, type Signer, signEnvelope } from "./dsse.ts";
+import { keyHint, type SealKey } from "./key.ts";
+import { encodeStatement, makeStatement, type PushedCommit, readStatement } from "./statement.ts";
+
+export const BUNDLE_TYPE = "application/vnd.dev.sigstore.bundle.v0.3+json";
+
+export const Bundle = v.strictObject({
+  mediaType: v.literal(BUNDLE_TYPE),
+  verificationMaterial: v.strictObject({ publicKey: v.strictObject({ hint: v.string() }) }),
+  dsseEnvelope: v.strictObject({
+    payload: v.string(),
+    payloadType: v.literal(PAYLOAD_TYPE),
+    signatures: v.strictTuple([v.strictObject({ sig: v.string() })]),
+  }),
+});
+export type Bundle = v.InferOutput<typeof Bundle>;
+
+export const makeBundle = (envelope: Envelope, spki: Uint8Array): Bundle => ({
+  mediaType: BUNDLE_TYPE,
+  verificationMaterial: { publicKey: { hint: keyHint(spki) } },
+  dsseEnvelope: {
+    payload: envelope.payload,
+    payloadType: envelope.payloadType,
+    signatures: [{ sig: envelope.signatures[0].sig }],
+  },
+});
+
+export const encodeBundle = (bundle: Bundle): Bytes => utf8(JSON.stringify(bundle));
+
+/** The bytes of a signed head, as they are stored in the ledger and, for the last one, beside its segments. */
+export async function sealHead(
+  head: Head,
+  commits: readonly PushedCommit[],
+  spki: Uint8Array,
+  sign: Signer,
+): Promise<Bytes> {
+  const payload = encodeStatement(makeStatement(head, commits));
+  return encodeBundle(makeBundle(await signEnvelope(payload, sign), spki));
+}
+
+/** The bundle in stored bytes, or what is wrong with them. Spare white space and unknown members are wrong. */
+export function openBundle(bytes: Uint8Array): Bundle | string {
+  const text = readUtf8(bytes);
+  if (text === undefined) return "the bundle is not UTF-8";
+  let json: unknown;
+  try {
+    json = JSON.parse(text);
+  } catch (cause) {
+    return `the bundle is not JSON: ${cause instanceof Error ? cause.message : "unreadable"}`;
+  }
+  const parsed = v.safeParse(Bundle, json);
+  if (!parsed.success) return v.summarize(parsed.issues);
+  return JSON.stringify(json) === text
+    ? parsed.output
+    : "the bundle's JSON is not written as its writer writes it";
+}
+
+/** What became of opening a stored head: `statement` is present when it could be read, whoever signed it. */
+export type OpenedHead = {
+  readonly statement?: Statement;
+  readonly wrong?: {
+    readonly code: "head_malformed" | "head_key" | "head_signature";
+    readonly message: string;
+  };
+};
+
+/** Opens a stored head. Without a key nothing is said of the signature. */
+export async function openHead(bytes: Uint8Array, key: SealKey | undefined): Promise<OpenedHead> {
+  const malformed = (message: string): OpenedHead => ({ wrong: { code: "head_malformed", message } });
+  const bundle = openBundle(bytes);
+  if (typeof bundle === "string") return malformed(bundle);
+  const statement = readStatement(fromBase64(bundle.dsseEnvelope.payload) ?? new Uint8Array());
+  const read = typeof statement === "string" ? {} : { statement };
+  const { hint } = bundle.verificationMaterial.publicKey;
+  if (key && hint !== key.hint)
+    return { ...read, wrong: { code: "head_key", message: `signed by key ${hint}, not by ${key.hint}` } };
+  if (key && !(await openEnvelope(bundle.dsseEnvelope, key.key)))
+    return { ...read, wrong: { code: "head_signature", message: "the signature does not hold" } };
+  return typeof statement === "string" ? malformed(statement) : { statement };
+}
