@@ -1,0 +1,56 @@
+/** Where a request carries its token: `Authorization`, as Bearer or as the password of Basic. Nowhere else. */
+import { Refusal } from "#durable/format/refusal.ts";
+
+/** Longest token that is looked at. Real ones are 1 to 4 KiB; many groups make them longer. */
+export const TOKEN_MAX = 16 * 1024;
+
+// RFC 7235 §2.1 token68; a JWT is one.
+const TOKEN68 = /^[A-Za-z0-9._~+/-]+=*$/;
+const CREDENTIALS = /^(\S+) +(\S+)$/;
+
+/**
+ * The token of a request. Takes `Bearer <token>`, and for git `Basic`: the token as password under any user name,
+ * or as user name with an empty password or `x-oauth-basic`.
+ * Throws `Refusal("unauthenticated")`, whose sentence never repeats what was sent.
+ */
+export function carriedToken(headers: Headers): string {
+  const field = headers.get("authorization");
+  if (field === null || field === "") {
+    throw new Refusal("unauthenticated", "a token is needed: send it as Bearer, or as the password of Basic");
+  }
+  if (field.length > 2 * TOKEN_MAX)
+    throw new Refusal("unauthenticated", "the Authorization header is too long");
+  const [, scheme = "", value = ""] = CREDENTIALS.exec(field) ?? [];
+  switch (scheme.toLowerCase()) {
+    case "bearer":
+      return checked(value);
+    case "basic":
+      return checked(ofBasic(value));
+    default:
+      throw new Refusal("unauthenticated", "the Authorization header is neither Bearer nor Basic");
+  }
+}
+
+/** RFC 7617: base64 of UTF-8 `user:password`; the first colon divides. */
+function ofBasic(value: string): string {
+  let text: string;
+  try {
+    const bytes = Uint8Array.from(atob(value), (letter) => letter.charCodeAt(0));
+    text = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(bytes);
+  } catch (cause) {
+    throw unreadable(cause);
+  }
+  const colon = text.indexOf(":");
+  if (colon < 0) throw new Refusal("unauthenticated", "the Basic credentials have no colon");
+  const password = text.slice(colon + 1);
+  return password === "" || password === "x-oauth-basic" ? text.slice(0, colon) : password;
+}
+
+function checked(token: string): string {
+  if (token.length > TOKEN_MAX) throw new Refusal("unauthenticated", "the token is too long");
+  if (!TOKEN68.test(token)) throw new Refusal("unauthenticated", "the token cannot be read");
+  return token;
+}
+
+const unreadable = (cause: unknown): Refusal =>
+  new Refusal("unauthenticated", "the Basic credentials cannot be read", { cause });
