@@ -16,7 +16,7 @@ export type Env = Readonly<Record<string, unknown>>;
 
 export function gatewayEnv(env: Env) {
   return {
-    settings: parse(GatewaySettings, env),
+    settings: parse(GatewaySettings, env, "GATEWAY_SETTINGS"),
     evaluator: binding<Evaluator>(env, "EVALUATOR"),
     egress: binding<Fetcher>(env, "EGRESS"),
     issuers: binding<Issuers>(env, "ISSUERS"),
@@ -25,12 +25,15 @@ export function gatewayEnv(env: Env) {
 }
 
 export function evaluatorEnv(env: Env) {
-  return { settings: parse(EvaluatorSettings, env), policies: binding<Fetcher>(env, "POLICIES") };
+  return {
+    settings: parse(EvaluatorSettings, env, "EVALUATOR_SETTINGS"),
+    policies: binding<Fetcher>(env, "POLICIES"),
+  };
 }
 
 export function egressEnv(env: Env) {
   return {
-    settings: parse(EgressSettings, env),
+    settings: parse(EgressSettings, env, "EGRESS_SETTINGS"),
     clearanceKey: binding<CryptoKey>(env, "CLEARANCE_KEY"),
     spool: binding<Spool>(env, "SPOOL"),
     upstream: (name: string) => binding<Fetcher>(env, name),
@@ -40,7 +43,7 @@ export function egressEnv(env: Env) {
 
 export function recorderEnv(env: Env) {
   return {
-    settings: parse(RecorderSettings, env),
+    settings: parse(RecorderSettings, env, "RECORDER_SETTINGS"),
     sessions: binding<DurableObjectNamespace>(env, "SESSION"),
     ledger: binding<DurableObjectNamespace>(env, "LEDGER"),
     directory: binding<DurableObjectNamespace>(env, "DIRECTORY"),
@@ -59,15 +62,15 @@ export function recorderEnv(env: Env) {
 
 export function consoleEnv(env: Env) {
   return {
-    settings: parse(ConsoleSettings, env),
+    settings: parse(ConsoleSettings, env, "CONSOLE_SETTINGS"),
     read: binding<Read>(env, "READ"),
     kill: binding<Kill>(env, "KILL"),
     issuers: binding<Issuers>(env, "ISSUERS"),
   };
 }
 
-function parse<const S extends v.GenericSchema>(schema: S, env: Env): v.InferOutput<S> {
-  return v.parse(schema, binding<object>(env, "SETTINGS"));
+function parse<const S extends v.GenericSchema>(schema: S, env: Env, name: string): v.InferOutput<S> {
+  return v.parse(schema, binding<object>(env, name));
 }
 
 function binding<T>(env: Env, name: string): T {

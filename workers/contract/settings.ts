@@ -1,4 +1,4 @@
-/** The JSON binding `SETTINGS` of each service: written by the config generator, parsed once at start. No secrets. */
+/** The JSON binding of each service (`GATEWAY_SETTINGS`, …): written by the config generator, parsed once. No secrets. */
 import * as v from "valibot";
 import { Connection } from "#durable/format/connection.ts";
 import { ConnectionName } from "#durable/format/ids.ts";

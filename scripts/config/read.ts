@@ -1,0 +1,154 @@
+/** From parsed TOML to the typed file, or to everything that is wrong with it. */
+import * as v from "valibot";
+import { error, type Finding, warning } from "./finding.ts";
+import { type KeyPath, locate } from "./locate.ts";
+import { nearest } from "./nearest.ts";
+import { ARCHIVE_KEYS, File, LATER_KINDS, LATER_TABLES, TABLES, type Table } from "./schema.ts";
+import { parseSecretRef } from "./secret.ts";
+import { showAddress } from "./values.ts";
+
+type Raw = Record<string, unknown>;
+
+/** One problem, before it is known on which line. */
+type Problem = { readonly path: KeyPath; readonly text: string; readonly mild?: true };
+
+export type Read = { readonly read?: File; readonly findings: readonly Finding[] };
+
+export function readFile(tables: Raw, text: string, name: string, base: string): Read {
+  const problems = [...strangers(tables), ...secrets(tables, base)];
+  const said = new Set(problems.map(({ path }) => path.join(".")));
+  const parsed = v.safeParse(File, tables);
+  for (const problem of (parsed.issues ?? []).map(problemOf)) {
+    if (![...said].some((path) => path === problem.path.join("."))) problems.push(problem);
+  }
+  if (parsed.success) problems.push(...contradictions(parsed.output));
+  const located = problems.map((problem) => ({ ...problem, line: locate(text, problem.path) }));
+  located.sort((a, b) => a.line - b.line);
+  const findings = located.map(({ line, text: said, mild }) =>
+    (mild ? warning : error)(`${name}:${line}`, said),
+  );
+  return parsed.success ? { read: parsed.output, findings } : { findings };
+}
+
+const isTable = (value: unknown): value is Raw =>
+  typeof value === "object" && value !== null && !Array.isArray(value);
+
+/** Keys nobody knows, and those of the contract that are not there yet: never ignored. */
+function* strangers(tables: Raw): Generator<Problem> {
+  const identity = isTable(tables["identity"]) ? tables["identity"] : {};
+  const flat = new Map<string, unknown>(Object.entries(tables).filter(([key]) => key !== "identity"));
+  for (const [key, value] of Object.entries(identity)) flat.set(`identity.${key}`, value);
+  const known = TABLES.map((table) => table.path.join("."));
+  for (const [name, value] of flat) {
+    const path = name.split(".");
+    const table = TABLES.find((candidate) => candidate.path.join(".") === name);
+    if (table !== undefined) yield* strangersIn(table, value);
+    else if (LATER_TABLES.includes(name)) yield { path, text: `[${name}] is not available yet` };
+    else yield { path, text: unknown(isTable(value) || Array.isArray(value) ? "table" : "key", name, known) };
+  }
+}
+
+function* strangersIn(table: Table, value: unknown): Generator<Problem> {
+  const name = table.many ? `[[${table.path.join(".")}]]` : `[${table.path.join(".")}]`;
+  const rows = table.many ? (Array.isArray(value) ? value : []) : [value];
+  for (const [i, row] of rows.entries()) {
+    if (!isTable(row)) continue;
+    const path = table.many ? [...table.path, i] : table.path;
+    for (const key of Object.keys(row)) {
+      const here = [...path, key];
+      if (table.later.includes(key)) yield { path: here, text: `${key} in ${name} is not available yet` };
+      else if (!table.keys.includes(key))
+        yield { path: here, text: `${unknown("key", key, table.keys)} (in ${name})` };
+    }
+    const kind = row["kind"];
+    if (name === "[[connections]]" && typeof kind === "string" && LATER_KINDS.includes(kind)) {
+      yield { path: [...path, "kind"], text: `kind "${kind}" is not available yet` };
+    }
+    if (name === "[archive]" && (kind === "s3" || kind === "directory")) yield* misplaced(row, kind);
+  }
+}
+
+function* misplaced(archive: Raw, kind: "s3" | "directory"): Generator<Problem> {
+  const other = kind === "s3" ? ARCHIVE_KEYS.directory : ARCHIVE_KEYS.s3;
+  for (const key of Object.keys(archive)) {
+    if (other.includes(key) && !ARCHIVE_KEYS[kind].includes(key)) {
+      yield { path: ["archive", key], text: `${key} does not apply to an archive of kind "${kind}"` };
+    }
+  }
+}
+
+function unknown(what: "key" | "table", word: string, known: readonly string[]): string {
+  const near = nearest(word, known);
+  return `unknown ${what} "${word}"${near === undefined ? "" : `, did you mean "${near}"?`}`;
+}
+
+/** Every secret must be a reference; what stands there instead is not repeated, since it may be the secret. */
+function* secrets(tables: Raw, base: string): Generator<Problem> {
+  const identity = isTable(tables["identity"]) ? tables["identity"] : {};
+  const rows: [KeyPath, unknown][] = [
+    [["archive"], tables["archive"]],
+    [["evidence"], tables["evidence"]],
+    ...list(tables["connections"]).map((row, i): [KeyPath, unknown] => [["connections", i], row]),
+    ...list(identity["oidc"]).map((row, i): [KeyPath, unknown] => [["identity", "oidc", i], row]),
+  ];
+  for (const [path, row] of rows) {
+    if (!isTable(row)) continue;
+    for (const key of ["access_key", "secret_key", "seal_key", "credential", "client_secret"]) {
+      const value = row[key];
+      if (typeof value !== "string") continue;
+      const ref = parseSecretRef(value, base);
+      if ("no" in ref) yield { path: [...path, key], text: `${key}: ${ref.no}` };
+    }
+  }
+}
+
+const list = (value: unknown): unknown[] => (Array.isArray(value) ? value : []);
+
+function problemOf(issue: v.BaseIssue<unknown>): Problem {
+  const path = (issue.path ?? []).map((item) => item.key as string | number);
+  const key = String(path.findLast((part) => typeof part === "string") ?? "");
+  if (issue.received === "undefined") return { path, text: `${key} is missing` };
+  const plain = issue.message.startsWith("Invalid type: ") ? `must be ${expected(issue)}` : issue.message;
+  return { path, text: plain.startsWith(`${key} `) ? plain : `${key}: ${plain}` };
+}
+
+function expected({ expected }: v.BaseIssue<unknown>): string {
+  if (expected === "Array") return "a list";
+  if (expected === "Object") return "a table";
+  if (expected === "string") return "text in quotes";
+  return (expected ?? "something else").replaceAll(/[()]/g, "").replaceAll(" | ", " or ");
+}
+
+/** What each key allows and the whole does not. */
+function* contradictions(file: File): Generator<Problem> {
+  const { agents, console } = file.listen;
+  if (agents.port !== 0 && showAddress(agents) === showAddress(console)) {
+    yield { path: ["listen", "console"], text: "agents and console must not share a socket" };
+  }
+  for (const [i, connection] of file.connections.entries()) {
+    const path = ["connections", i];
+    const first = file.connections.findIndex(({ name }) => name === connection.name);
+    if (first < i)
+      yield { path: [...path, "name"], text: `there is already a connection named "${connection.name}"` };
+    if (connection.upstream.scheme === "git" && connection.credential !== undefined) {
+      yield { path: [...path, "credential"], text: "a git:// upstream takes no credential" };
+    }
+  }
+  for (const [i, oidc] of file.identity.oidc.entries()) {
+    const path = ["identity", "oidc", i];
+    const first = file.identity.oidc.findIndex(({ issuer }) => issuer === oidc.issuer);
+    if (first < i) yield { path: [...path, "issuer"], text: `there is already an issuer ${oidc.issuer}` };
+    if (oidc.audience === oidc.console_audience) {
+      yield { path: [...path, "console_audience"], text: "audience and console_audience must differ" };
+    }
+    if (oidc.client_secret !== undefined && oidc.client_id === undefined) {
+      yield { path: [...path, "client_secret"], text: "client_secret without client_id" };
+    }
+  }
+  if (file.serve.topology === "single" && file.serve.fronts !== undefined) {
+    yield { path: ["serve", "fronts"], text: 'fronts has no effect unless topology = "split"', mild: true };
+  }
+  if (file.session.idle_seconds > file.session.max_seconds) {
+    yield { path: ["session", "idle_seconds"], text: "idle_seconds must not exceed max_seconds" };
+  }
+}

@@ -1,0 +1,161 @@
+/** The tables of steno.toml (CONTRACT §5): which keys there are, what they may hold, and what is not there yet. */
+import * as v from "valibot";
+import { Bodies } from "#durable/format/connection.ts";
+import { ConnectionName } from "#durable/format/ids.ts";
+import { CredentialScheme } from "#workers/contract/settings.ts";
+import { GitUrl, ListenAddress, WebOrigin, WebUrl, whole, word } from "./values.ts";
+
+const DAY = 86_400;
+const groups = v.optional(v.array(word), []);
+
+/** Asymmetric JWS algorithms (RFC 7518, RFC 8037, RFC 9864): never `none`, never HMAC. */
+const Algorithm = v.picklist(
+  ["RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA", "Ed25519"],
+  "must name asymmetric JWS algorithms: RS256 … PS512, ES256 … ES512, EdDSA, Ed25519",
+);
+
+const listen = v.object({
+  agents: v.optional(ListenAddress, "127.0.0.1:8787"),
+  console: v.optional(ListenAddress, "127.0.0.1:8788"),
+});
+
+const oidc = v.object({
+  issuer: v.pipe(
+    word,
+    v.check((text) => WebUrlOf(text), "must be an http(s) URL without query or fragment"),
+  ),
+  audience: v.optional(word, "steno"),
+  console_audience: v.optional(word, "steno-console"),
+  groups_claim: v.optional(word, "groups"),
+  algorithms: v.optional(v.pipe(v.array(Algorithm), v.minLength(1, "must not be empty")), [
+    "RS256",
+    "ES256",
+    "EdDSA",
+  ]),
+  jwks_uri: v.exactOptional(
+    v.pipe(
+      word,
+      v.check((text) => WebUrlOf(text), "must be an http(s) URL"),
+    ),
+  ),
+  client_id: v.exactOptional(word),
+  client_secret: v.exactOptional(v.string()),
+});
+
+function WebUrlOf(text: string): boolean {
+  return v.is(WebUrl, text);
+}
+
+const roles = v.object({ auditor: groups, approver: groups, admin: groups });
+
+const s3 = v.object({
+  kind: v.literal("s3"),
+  endpoint: WebOrigin,
+  bucket: v.pipe(v.string(), v.regex(/^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$/, "is not a bucket name")),
+  region: v.optional(word, "us-east-1"),
+  access_key: v.string(),
+  secret_key: v.string(),
+  retention_days: v.optional(whole(1, 36_500), 400),
+  prefix: v.optional(
+    v.pipe(
+      v.string(),
+      v.regex(/^(?:[A-Za-z0-9][A-Za-z0-9._-]*\/?)*$/, "is not a key prefix, such as steno/"),
+    ),
+    "",
+  ),
+  backlog_mb: v.optional(whole(1, 1_000_000), 1024),
+});
+
+const directory = v.object({
+  kind: v.literal("directory"),
+  path: v.exactOptional(word),
+  retention_days: v.optional(whole(0, 36_500), 0),
+  backlog_mb: v.optional(whole(1, 1_000_000), 1024),
+});
+
+const archive = v.variant("kind", [s3, directory], 'archive.kind must be "s3" or "directory"');
+
+const session = v.object({
+  idle_seconds: v.optional(whole(1, 30 * DAY), 900),
+  max_seconds: v.optional(whole(1, 30 * DAY), 28_800),
+  cut_seconds: v.optional(whole(1, 300), 300),
+  head_seconds: v.optional(whole(1, DAY), 600),
+});
+
+const serve = v.object({
+  topology: v.optional(v.picklist(["single", "split"], 'must be "single" or "split"'), "single"),
+  fronts: v.exactOptional(whole(1, 64)),
+  stall_seconds: v.optional(whole(1, 3600), 60),
+  state: v.optional(word, ".steno"),
+});
+
+const policy = v.object({ dir: v.optional(word, "./policies"), poll_seconds: v.optional(whole(1, 3600), 5) });
+
+const HOSTNAME = /^(?=.{1,253}$)[a-z0-9](?:[a-z0-9-]*[a-z0-9])?(?:\.[a-z0-9](?:[a-z0-9-]*[a-z0-9])?)*$/;
+const evidence = v.object({
+  origin: v.optional(
+    v.pipe(v.string(), v.regex(HOSTNAME, "must be a bare hostname in lower case: the ledger's name")),
+    "steno.localhost",
+  ),
+  seal_key: v.exactOptional(v.string()),
+});
+
+const connection = v.object({
+  name: ConnectionName,
+  kind: v.literal("git", 'must be "git"'),
+  upstream: GitUrl,
+  credential: v.exactOptional(v.string()),
+  scheme: v.optional(CredentialScheme, "basic"),
+  bodies: v.optional(Bodies, "full"),
+});
+
+/** One table of the file. `many` marks `[[…]]`. `later` names keys of the contract that are not there yet. */
+export type Table = {
+  readonly path: readonly string[];
+  readonly many: boolean;
+  readonly keys: readonly string[];
+  readonly later: readonly string[];
+};
+
+const keysOf = (...schemas: { readonly entries: object }[]) => [
+  ...new Set(schemas.flatMap((schema) => Object.keys(schema.entries))),
+];
+
+export const TABLES: readonly Table[] = [
+  { path: ["listen"], many: false, keys: keysOf(listen), later: ["tls"] },
+  { path: ["identity", "oidc"], many: true, keys: keysOf(oidc), later: [] },
+  { path: ["roles"], many: false, keys: keysOf(roles), later: [] },
+  { path: ["archive"], many: false, keys: keysOf(s3, directory), later: ["keys_bucket"] },
+  { path: ["session"], many: false, keys: keysOf(session), later: [] },
+  { path: ["serve"], many: false, keys: keysOf(serve), later: [] },
+  { path: ["policy"], many: false, keys: keysOf(policy), later: [] },
+  {
+    path: ["evidence"],
+    many: false,
+    keys: keysOf(evidence),
+    later: ["log_key", "log_pq_key", "encrypt_to", "witnesses", "tsa"],
+  },
+  { path: ["connections"], many: true, keys: keysOf(connection), later: [] },
+];
+
+/** Tables of the contract that are not there yet. */
+export const LATER_TABLES: readonly string[] = ["mask", "cluster", "identity.saml"];
+
+/** Connection kinds of ARCHITECTURE §5 that are not there yet. */
+export const LATER_KINDS: readonly string[] = ["mcp", "llm", "http", "hooks"];
+
+/** Keys of one archive kind only; the other kind does not know them. */
+export const ARCHIVE_KEYS = { s3: keysOf(s3), directory: keysOf(directory) } as const;
+
+export const File = v.object({
+  listen: v.optional(listen, {}),
+  identity: v.optional(v.object({ oidc: v.optional(v.array(oidc), []) }), {}),
+  roles: v.optional(roles, {}),
+  archive: v.optional(archive, { kind: "directory" }),
+  session: v.optional(session, {}),
+  serve: v.optional(serve, {}),
+  policy: v.optional(policy, {}),
+  evidence: v.optional(evidence, {}),
+  connections: v.optional(v.array(connection), []),
+});
+export type File = v.InferOutput<typeof File>;

@@ -1,0 +1,191 @@
+/** steno.toml as the rest of `scripts/` sees it: parsed, complete, with secrets as references. */
+import { createHash } from "node:crypto";
+import { existsSync, readFileSync } from "node:fs";
+import { basename, dirname, join, resolve } from "node:path";
+import { parse, TomlError } from "smol-toml";
+import type { Bodies } from "#durable/format/connection.ts";
+import type { ConnectionName } from "#durable/format/ids.ts";
+import type { EgressConnection, Roles } from "#workers/contract/settings.ts";
+import { error, type Finding, failed, reason } from "./finding.ts";
+import { readFile } from "./read.ts";
+import type { File } from "./schema.ts";
+import { parseSecretRef, type SecretRef } from "./secret.ts";
+import type { Address, Remote } from "./values.ts";
+
+export type OidcSettings = {
+  readonly issuer: string;
+  readonly audience: string;
+  readonly consoleAudience: string;
+  readonly groupsClaim: string;
+  readonly algorithms: readonly string[];
+  readonly jwksUri?: string;
+  readonly client?: { readonly id: string; readonly secret?: SecretRef };
+};
+
+export type ArchiveSettings =
+  | {
+      readonly kind: "s3";
+      readonly endpoint: Remote;
+      readonly bucket: string;
+      readonly region: string;
+      /** Empty, or ends in a slash. */
+      readonly prefix: string;
+      readonly accessKey: SecretRef;
+      readonly secretKey: SecretRef;
+      readonly retentionDays: number;
+      readonly backlogBytes: number;
+    }
+  | {
+      readonly kind: "directory";
+      readonly path: string;
+      readonly retentionDays: number;
+      readonly backlogBytes: number;
+    };
+
+type Scheme = NonNullable<EgressConnection["credential"]>["scheme"];
+
+export type ConnectionSettings = {
+  readonly name: ConnectionName;
+  readonly kind: "git";
+  readonly bodies: Bodies;
+  readonly upstream: Remote;
+  readonly credential?: { readonly secret: SecretRef; readonly scheme: Scheme };
+};
+
+export type Settings = {
+  /** Absolute path; absent with the embedded defaults. */
+  readonly file?: string;
+  /** SHA-256 of the file's bytes, hex; of nothing with the embedded defaults. */
+  readonly digest: string;
+  readonly listen: { readonly agents: Address; readonly console: Address };
+  readonly issuers: readonly OidcSettings[];
+  readonly roles: Roles;
+  readonly archive: ArchiveSettings;
+  readonly session: {
+    readonly idleSeconds: number;
+    readonly maxSeconds: number;
+    readonly cutSeconds: number;
+    readonly headSeconds: number;
+  };
+  readonly serve: {
+    readonly topology: "single" | "split";
+    /** Front processes: 1 when single. */
+    readonly fronts: number;
+    readonly stallSeconds: number;
+    /** Absolute path of the node's own directory: objects, keys, the running configuration. */
+    readonly state: string;
+  };
+  readonly policy: { readonly dir: string; readonly pollSeconds: number };
+  readonly evidence: { readonly origin: string; readonly sealKey?: SecretRef };
+  readonly connections: readonly ConnectionSettings[];
+};
+
+export type Loaded = { readonly settings?: Settings; readonly findings: readonly Finding[] };
+
+export const CONFIG_NAME = "steno.toml";
+
+/** Reads the named file, or `steno.toml` in `cwd`, or the embedded defaults when there is none. */
+export function loadSettings(cwd: string, named?: string): Loaded {
+  const file = resolve(cwd, named ?? CONFIG_NAME);
+  if (named === undefined && !existsSync(file)) return parseSettings("", cwd);
+  try {
+    return parseSettings(readFileSync(file, "utf8"), dirname(file), file);
+  } catch (thrown) {
+    return { findings: [error(named ?? CONFIG_NAME, `cannot be read: ${reason(thrown)}`)] };
+  }
+}
+
+/** Paths in the text are relative to `base`. Every error is found, not only the first. */
+export function parseSettings(text: string, base: string, file?: string): Loaded {
+  const name = basename(file ?? CONFIG_NAME);
+  let tables: Record<string, unknown>;
+  try {
+    tables = parse(text);
+  } catch (thrown) {
+    if (!(thrown instanceof TomlError)) throw thrown;
+    const first = thrown.message.split("\n")[0] ?? "";
+    return {
+      findings: [error(`${name}:${thrown.line}`, first.replace("Invalid TOML document: ", "not TOML: "))],
+    };
+  }
+  const { read, findings } = readFile(tables, text, name, base);
+  if (read === undefined || failed(findings)) return { findings };
+  const digest = createHash("sha256").update(text).digest("hex");
+  return {
+    settings: { ...(file === undefined ? {} : { file }), digest, ...settingsOf(read, base) },
+    findings,
+  };
+}
+
+function settingsOf(file: File, base: string): Omit<Settings, "digest" | "file"> {
+  const state = resolve(base, file.serve.state);
+  return {
+    listen: file.listen,
+    issuers: file.identity.oidc.map((oidc) => issuerOf(oidc, base)),
+    roles: file.roles,
+    archive: archiveOf(file.archive, base, state),
+    session: {
+      idleSeconds: file.session.idle_seconds,
+      maxSeconds: file.session.max_seconds,
+      cutSeconds: file.session.cut_seconds,
+      headSeconds: file.session.head_seconds,
+    },
+    serve: {
+      topology: file.serve.topology,
+      fronts: file.serve.topology === "single" ? 1 : (file.serve.fronts ?? 2),
+      stallSeconds: file.serve.stall_seconds,
+      state,
+    },
+    policy: { dir: resolve(base, file.policy.dir), pollSeconds: file.policy.poll_seconds },
+    evidence: {
+      origin: file.evidence.origin,
+      ...(file.evidence.seal_key === undefined ? {} : { sealKey: secret(file.evidence.seal_key, base) }),
+    },
+    connections: file.connections.map(({ name, kind, bodies, upstream, credential, scheme }) => ({
+      name,
+      kind,
+      bodies,
+      upstream,
+      ...(credential === undefined ? {} : { credential: { secret: secret(credential, base), scheme } }),
+    })),
+  };
+}
+
+function issuerOf(oidc: File["identity"]["oidc"][number], base: string): OidcSettings {
+  const client = oidc.client_id;
+  const own = oidc.client_secret === undefined ? {} : { secret: secret(oidc.client_secret, base) };
+  return {
+    issuer: oidc.issuer,
+    audience: oidc.audience,
+    consoleAudience: oidc.console_audience,
+    groupsClaim: oidc.groups_claim,
+    algorithms: oidc.algorithms,
+    ...(oidc.jwks_uri === undefined ? {} : { jwksUri: oidc.jwks_uri }),
+    ...(client === undefined ? {} : { client: { id: client, ...own } }),
+  };
+}
+
+function archiveOf(archive: File["archive"], base: string, state: string): ArchiveSettings {
+  const bounds = { retentionDays: archive.retention_days, backlogBytes: archive.backlog_mb * 1_048_576 };
+  if (archive.kind === "directory") {
+    const path = archive.path === undefined ? join(state, "archive") : resolve(base, archive.path);
+    return { kind: "directory", path, ...bounds };
+  }
+  return {
+    kind: "s3",
+    endpoint: archive.endpoint,
+    bucket: archive.bucket,
+    region: archive.region,
+    prefix: archive.prefix === "" || archive.prefix.endsWith("/") ? archive.prefix : `${archive.prefix}/`,
+    accessKey: secret(archive.access_key, base),
+    secretKey: secret(archive.secret_key, base),
+    ...bounds,
+  };
+}
+
+/** `readFile` has refused what is no reference. */
+function secret(text: string, base: string): SecretRef {
+  const ref = parseSecretRef(text, base);
+  if ("no" in ref) throw new Error(ref.no);
+  return ref;
+}

@@ -1,0 +1,86 @@
+/** The values of steno.toml that are more than a string or a number. */
+import * as v from "valibot";
+
+/** Where a socket listens. `host` is an address, never a name. */
+export type Address = { readonly host: string; readonly port: number };
+
+export const showAddress = ({ host, port }: Address): string =>
+  host.includes(":") ? `[${host}]:${port}` : `${host}:${port}`;
+
+export const isLoopback = (host: string): boolean => /^(127\.|localhost$|\[?::1\]?$)/.test(host);
+
+export const ListenAddress = v.pipe(
+  v.string(),
+  v.rawTransform(({ dataset, addIssue, NEVER }): Address => {
+    const match = /^(?:\[([0-9a-fA-F:]+)\]|(\*|localhost|\d{1,3}(?:\.\d{1,3}){3})):(\d{1,5})$/.exec(
+      dataset.value,
+    );
+    const port = Number(match?.[3]);
+    if (match === null || port > 65535) {
+      addIssue({
+        message: `"${dataset.value}" is not an address to listen on, such as "127.0.0.1:8787" or "[::1]:8787"`,
+      });
+      return NEVER;
+    }
+    const name = match[1] ?? match[2] ?? "";
+    return { host: name === "*" ? "0.0.0.0" : name === "localhost" ? "127.0.0.1" : name, port };
+  }),
+);
+
+/** A URL we connect to: scheme, host and port, and a base path without its trailing slash. */
+export type Remote = {
+  readonly scheme: "http" | "https" | "git";
+  readonly host: string;
+  readonly port: number;
+  readonly path: string;
+  /** Scheme, host, port and path, with no trailing slash. */
+  readonly base: string;
+};
+
+const PORTS = { http: 80, https: 443, git: 9418 } as const;
+
+export function parseRemote(text: string, schemes: readonly Remote["scheme"][]): Remote | string {
+  const wanted = schemes.map((scheme) => `${scheme}://`).join(" or ");
+  const scheme = schemes.find((known) => text.toLowerCase().startsWith(`${known}://`));
+  if (scheme === undefined) return `must be a URL that starts with ${wanted}`;
+  // The URL parser has rules for http only; git:// has the same syntax.
+  const web = scheme === "git" ? `http${text.slice(3)}` : text;
+  if (!URL.canParse(web)) return `is not a URL that starts with ${wanted}`;
+  const url = new URL(web);
+  if (url.username !== "" || url.password !== "")
+    return "must not contain a user or password: use credential";
+  if (url.search !== "" || url.hash !== "") return "must not have a query or fragment";
+  const port = scheme === "git" ? gitPort(text) : url.port === "" ? PORTS[scheme] : Number(url.port);
+  const path = url.pathname.replace(/\/+$/, "");
+  const origin = scheme === "git" ? `git://${url.hostname}:${port}` : url.origin;
+  return { scheme, host: url.hostname, port, path, base: origin + path };
+}
+
+// As an http URL, git://host:80 would lose its port.
+const gitPort = (text: string): number =>
+  Number(/^git:\/\/[^/]*?:(\d+)(?:\/|$)/i.exec(text)?.[1] ?? PORTS.git);
+
+const remote = (...schemes: Remote["scheme"][]) =>
+  v.pipe(
+    v.string(),
+    v.rawTransform(({ dataset, addIssue, NEVER }): Remote => {
+      const parsed = parseRemote(dataset.value, schemes);
+      if (typeof parsed !== "string") return parsed;
+      addIssue({ message: parsed });
+      return NEVER;
+    }),
+  );
+
+export const WebUrl = remote("http", "https");
+export const GitUrl = remote("http", "https", "git");
+export const WebOrigin = v.pipe(
+  WebUrl,
+  v.check(({ path }) => path === "", "must be a scheme, host and port without a path"),
+);
+
+export const whole = (least: number, most: number) => {
+  const message = `must be a whole number from ${least} to ${most}`;
+  return v.pipe(v.number(message), v.integer(message), v.minValue(least, message), v.maxValue(most, message));
+};
+
+export const word = v.pipe(v.string(), v.nonEmpty("must not be empty"));
