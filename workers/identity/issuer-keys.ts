@@ -11,8 +11,13 @@ export type Fetching = { fetch(url: string, init?: RequestInit): Promise<Respons
  * issuer, whose discovery document must name the issuer exactly and a `jwks_uri` on the issuer's own origin.
  * Throws `Refusal("identity_unavailable")` whose sentence is for the operator. No redirects, 1 MiB, 10 s in all.
  */
-export async function fetchJwks(fetcher: Fetching, issuer: string, jwksUri?: string): Promise<string> {
-  const signal = AbortSignal.timeout(TIMEOUT_MS);
+export async function fetchJwks(
+  fetcher: Fetching,
+  issuer: string,
+  jwksUri?: string,
+  timeoutMs = TIMEOUT_MS,
+): Promise<string> {
+  const signal = AbortSignal.timeout(timeoutMs);
   const text = await read(fetcher, jwksUri ?? (await discover(fetcher, issuer, signal)), signal);
   const set = json(text, "the JWK set");
   if (!Array.isArray(set["keys"])) throw unusable(`the JWK set of ${issuer} has no array of keys`);
@@ -52,7 +57,7 @@ async function read(fetcher: Fetching, url: string, signal: AbortSignal): Promis
     );
   } catch (cause) {
     if (cause instanceof Refusal) throw cause;
-    throw unusable(signal.aborted ? `${url} took longer than 10 s` : `${url} cannot be read`, cause);
+    throw unusable(signal.aborted ? `${url} took too long` : `${url} cannot be read`, cause);
   }
 }
 
