@@ -1,0 +1,226 @@
+/** What steno.toml adds to each service of wrangler.toml: its settings, its secrets and the servers it may reach. */
+import * as v from "valibot";
+import type { SecretRef } from "#scripts/config/secret.ts";
+import type { Settings } from "#scripts/config/settings.ts";
+import { parseRemote, type Remote } from "#scripts/config/values.ts";
+import {
+  ConsoleSettings,
+  EgressSettings,
+  EvaluatorSettings,
+  GatewaySettings,
+  RecorderSettings,
+} from "#workers/contract/settings.ts";
+import type { BindingSpec, ServiceSpec, Transport } from "./spec.ts";
+import type { ServiceName } from "./wrangler.ts";
+
+/** A secret, the variable of workerd's environment that carries it, and what to call it in findings. */
+export type SecretUse = { readonly variable: string; readonly at: string; readonly ref: SecretRef };
+
+export type Added = {
+  readonly bindings: readonly BindingSpec[];
+  /** Externals and disks that only this service is bound to. */
+  readonly services: readonly ServiceSpec[];
+  readonly secrets: readonly SecretUse[];
+};
+
+/** Where the generator finds what it embeds, relative to the configuration's directory. */
+export const KEY_FILES = {
+  clearance: "keys/clearance.key",
+  pseudonym: "keys/pseudonym.key",
+  sealKey: "keys/seal.pem",
+  sealPub: "keys/seal.pub",
+} as const;
+
+export type Digests = { readonly build: string; readonly config: string };
+
+export function settingsOf(service: ServiceName, settings: Settings, digests: Digests): unknown {
+  const issuers = settings.issuers.map(({ issuer, audience, consoleAudience, groupsClaim, algorithms }) => ({
+    issuer,
+    audience,
+    consoleAudience,
+    groupsClaim,
+    algorithms,
+  }));
+  const { stallSeconds } = settings.serve;
+  switch (service) {
+    case "gateway": {
+      const connections = settings.connections.map(({ name, kind, bodies }) => ({ name, kind, bodies }));
+      return v.parse(GatewaySettings, { connections, issuers, stallSeconds });
+    }
+    case "evaluator":
+      return v.parse(EvaluatorSettings, { pollSeconds: settings.policy.pollSeconds });
+    case "egress":
+      return v.parse(EgressSettings, {
+        connections: settings.connections.map(({ name, upstream, credential }, i) => ({
+          name,
+          transport: upstream.scheme === "git" ? "git-daemon" : "http",
+          base: upstream.base,
+          upstream: `UPSTREAM_${i}`,
+          ...(credential === undefined
+            ? {}
+            : { credential: { binding: `CREDENTIAL_${i}`, scheme: credential.scheme } }),
+        })),
+        issuers: issuersOf(settings).map(({ bindings: _, ...issuer }) => issuer),
+        stallSeconds,
+      });
+    case "recorder": {
+      const { evidence, session } = settings;
+      const { backlogBytes } = settings.archive;
+      const archive = archiveOf(settings);
+      return v.parse(RecorderSettings, {
+        archive,
+        ...session,
+        backlogBytes,
+        origin: evidence.origin,
+        ...digests,
+      });
+    }
+    case "console":
+      return v.parse(ConsoleSettings, { issuers, roles: settings.roles });
+  }
+}
+
+function archiveOf({ archive }: Settings): RecorderSettings["archive"] {
+  const { kind, retentionDays } = archive;
+  if (kind === "directory") return { kind, retentionDays };
+  return {
+    kind,
+    endpoint: archive.endpoint.base,
+    bucket: archive.bucket,
+    region: archive.region,
+    prefix: archive.prefix,
+    retentionDays,
+  };
+}
+
+type EgressIssuer = EgressSettings["issuers"][number] & {
+  readonly bindings: readonly (readonly [string, Remote])[];
+};
+
+function issuersOf({ issuers }: Settings): EgressIssuer[] {
+  return issuers.map(({ issuer, jwksUri }, i) => {
+    const binding = `ISSUER_${i}`;
+    const home = remote(issuer);
+    if (jwksUri === undefined) return { issuer, binding, bindings: [[binding, home]] };
+    const keys = remote(jwksUri);
+    if (keys.host === home.host && keys.port === home.port && keys.scheme === home.scheme) {
+      return { issuer, jwksUri, binding, bindings: [[binding, home]] };
+    }
+    const jwksBinding = `${binding}_JWKS`;
+    return {
+      issuer,
+      jwksUri,
+      binding,
+      jwksBinding,
+      bindings: [
+        [binding, home],
+        [jwksBinding, keys],
+      ],
+    };
+  });
+}
+
+function remote(url: string): Remote {
+  const parsed = parseRemote(url, ["http", "https"]);
+  if (typeof parsed === "string") throw new Error(`${url} ${parsed}`);
+  return parsed;
+}
+
+export type ArchivePaths = { readonly directorySocket: string };
+
+/** Disks, keys, secrets and externals: everything of a service that is not in wrangler.toml. */
+export function added(service: ServiceName, settings: Settings, paths: ArchivePaths): Added {
+  switch (service) {
+    case "gateway":
+    case "console":
+      return { bindings: [], services: [], secrets: [] };
+    case "evaluator":
+      return {
+        bindings: [{ name: "POLICIES", kind: "service", service: "policies" }],
+        services: [{ kind: "disk", name: "policies", path: settings.policy.dir, writable: false }],
+        secrets: [],
+      };
+    case "egress":
+      return egressAdded(settings);
+    case "recorder":
+      return recorderAdded(settings, paths);
+  }
+}
+
+function egressAdded(settings: Settings): Added {
+  const bindings: BindingSpec[] = [
+    { name: "CLEARANCE_KEY", kind: "hmac", embed: KEY_FILES.clearance, usages: ["verify"] },
+  ];
+  const services: ServiceSpec[] = [];
+  const secrets: SecretUse[] = [];
+  const reach = (name: string, to: Remote) => {
+    const service = name.toLowerCase().replaceAll("_", "-");
+    bindings.push({ name, kind: "service", service });
+    services.push({ kind: "external", name: service, address: addressOf(to), transport: transportOf(to) });
+  };
+  for (const [i, { name, upstream, credential }] of settings.connections.entries()) {
+    reach(`UPSTREAM_${i}`, upstream);
+    if (credential === undefined) continue;
+    const variable = `STENO_CREDENTIAL_${i}`;
+    bindings.push({ name: `CREDENTIAL_${i}`, kind: "environment", variable });
+    secrets.push({ variable, at: `credential of ${name}`, ref: credential.secret });
+  }
+  for (const issuer of issuersOf(settings)) for (const [name, to] of issuer.bindings) reach(name, to);
+  return { bindings, services, secrets };
+}
+
+function recorderAdded({ archive, serve }: Settings, paths: ArchivePaths): Added {
+  const bindings: BindingSpec[] = [
+    { name: "SEAL_KEY", kind: "p256", embed: KEY_FILES.sealKey, usages: ["sign"] },
+    { name: "SEAL_PUB", kind: "text", content: { embed: KEY_FILES.sealPub } },
+    { name: "CLEARANCE_KEY", kind: "hmac", embed: KEY_FILES.clearance, usages: ["sign", "verify"] },
+    { name: "PSEUDONYM_KEY", kind: "hmac", embed: KEY_FILES.pseudonym, usages: ["sign"] },
+  ];
+  const objects: ServiceSpec = {
+    kind: "disk",
+    name: "objects",
+    path: objectsDirectory(serve.state),
+    writable: true,
+  };
+  if (archive.kind === "directory") {
+    const address = `unix:${paths.directorySocket}`;
+    return {
+      bindings,
+      services: [objects, { kind: "external", name: "archive", address, transport: { kind: "http" } }],
+      secrets: [],
+    };
+  }
+  const keys = [
+    ["ARCHIVE_ACCESS_KEY", archive.accessKey],
+    ["ARCHIVE_SECRET_KEY", archive.secretKey],
+  ] as const;
+  for (const [name] of keys) bindings.push({ name, kind: "environment", variable: `STENO_${name}` });
+  const { endpoint } = archive;
+  return {
+    bindings,
+    services: [
+      objects,
+      { kind: "external", name: "archive", address: addressOf(endpoint), transport: transportOf(endpoint) },
+    ],
+    secrets: keys.map(([name, ref]) => ({
+      variable: `STENO_${name}`,
+      at: `archive.${name.slice(8).toLowerCase()}`,
+      ref,
+    })),
+  };
+}
+
+export const objectsDirectory = (state: string): string => `${state}/objects`;
+
+const addressOf = ({ host, port }: Remote): string => `${host}:${port}`;
+
+function transportOf({ scheme, host }: Remote): Transport {
+  switch (scheme) {
+    case "http":
+      return { kind: "http" };
+    case "https":
+      return { kind: "https", certificateHost: host };
+    case "git":
+      return { kind: "tcp" };
+  }
+}
