@@ -2,7 +2,7 @@
 import type {
   BindingSpec,
   Content,
-  ProcessSpec,
+  InstanceSpec,
   ServiceSpec,
   SocketSpec,
   Transport,
@@ -12,18 +12,18 @@ import type {
 /** The host name that marks Cap'n Proto connections on the sockets between our own processes. */
 const RPC_HOST = "steno";
 
-export function capnp(process: ProcessSpec): string {
-  const workers = process.services.filter((service) => service.kind === "worker");
+export function capnp(instance: InstanceSpec): string {
+  const workers = instance.services.filter((service) => service.kind === "worker");
   return [
-    `# Generated for the workerd process "${process.name}". Do not edit: the next start overwrites it.`,
+    `# Generated for the workerd process "${instance.name}". Do not edit: the next start overwrites it.`,
     `using Workerd = import "/workerd/workerd.capnp";`,
     "",
     "const config :Workerd.Config = (",
     "  services = [",
-    ...process.services.map((service) => `    ${serviceText(service)},`),
+    ...instance.services.map((service) => `    ${serviceText(service)},`),
     "  ],",
     "  sockets = [",
-    ...process.sockets.map((socket) => `    ${socketText(socket)},`),
+    ...instance.sockets.map((socket) => `    ${socketText(socket)},`),
     "  ],",
     ");",
     ...workers.map(workerText),

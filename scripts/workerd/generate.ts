@@ -1,7 +1,7 @@
 /** wrangler.toml and steno.toml joined into what each workerd process of the node runs (ARCHITECTURE §3, §12). */
 import type { Settings } from "#scripts/config/settings.ts";
 import { added, type Digests, type SecretUse, settingsOf } from "./bindings.ts";
-import type { BindingSpec, ModuleSpec, ProcessSpec, ServiceSpec, SocketSpec, WorkerSpec } from "./spec.ts";
+import type { BindingSpec, ModuleSpec, InstanceSpec, ServiceSpec, SocketSpec, WorkerSpec } from "./spec.ts";
 import { SERVICES, type ServiceName, sectionOf, type Wrangler } from "./wrangler.ts";
 
 export type Paths = {
@@ -11,7 +11,7 @@ export type Paths = {
 
 export type Generated = {
   /** The recorder's process first: the order to start in. */
-  readonly processes: readonly ProcessSpec[];
+  readonly instances: readonly InstanceSpec[];
   /** By process, the secrets its environment must carry. */
   readonly secrets: ReadonlyMap<string, readonly SecretUse[]>;
   /** Where the directory archive is served, when that is the archive. */
@@ -52,7 +52,7 @@ export function generate(
   const plan =
     settings.serve.topology === "single" ? [single()] : split(wrangler, settings.serve.fronts, paths);
   const secrets = new Map<string, readonly SecretUse[]>();
-  const processes = plan.map(({ name, runs, sockets, reaches }) => {
+  const instances = plan.map(({ name, runs, sockets, reaches }) => {
     const own = runs.map((service) => known(parts.get(service), service));
     secrets.set(
       name,
@@ -79,7 +79,7 @@ export function generate(
     services.push(...remotes, { kind: "network", name: NOWHERE, allow: [] });
     return { name, services, sockets };
   });
-  return { processes, secrets, ...(settings.archive.kind === "directory" ? { directorySocket } : {}) };
+  return { instances, secrets, ...(settings.archive.kind === "directory" ? { directorySocket } : {}) };
 }
 
 type Part = {

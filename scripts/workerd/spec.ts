@@ -64,7 +64,7 @@ export type SocketSpec = {
   readonly transport: "http" | "rpc";
 };
 
-export type ProcessSpec = {
+export type InstanceSpec = {
   /** `single`, `recorder`, `front-0`, … */
   readonly name: string;
   readonly services: readonly ServiceSpec[];

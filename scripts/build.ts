@@ -1,0 +1,88 @@
+/** Bundles the workers: `dist/main.js`, its chunks and `cedar.wasm`, with a digest over them in `dist/build.json`. */
+import { createHash } from "node:crypto";
+import { copyFileSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { basename, join } from "node:path";
+import { pathToFileURL } from "node:url";
+import { build as esbuild } from "esbuild";
+import * as v from "valibot";
+
+export const ROOT = join(import.meta.dirname, "..");
+export const DIST = join(ROOT, "dist");
+const ENTRY = join(ROOT, "workers/main.ts");
+const CEDAR = join(ROOT, "node_modules/@cedar-policy/cedar-wasm/web/cedar_wasm_bg.wasm");
+
+const Build = v.object({
+  /** SHA-256, hex, over the lines `<sha256>  <name>` of all modules, ordered by name: what `sha256sum` prints. */
+  digest: v.string(),
+  modules: v.array(v.object({ name: v.string(), bytes: v.number(), sha256: v.string() })),
+});
+export type Build = v.InferOutput<typeof Build>;
+
+// The AWS SDK's Node build still calls require() for node: modules (workerd has no global require).
+const BANNER =
+  'import { createRequire as __stenoRequire } from "node:module"; const require = __stenoRequire("/");';
+
+/** Bundles `entry` into `out`, which is emptied first. Throws when it does not bundle. */
+export async function build(entry = ENTRY, out = DIST): Promise<Build> {
+  if (!existsSync(entry)) throw new Error(`${entry} is missing: there is nothing to bundle`);
+  // Written elsewhere and renamed over would be safer still, but `serve` runs from its own copy.
+  const result = await esbuild({
+    entryPoints: { main: entry },
+    outdir: out,
+    write: false,
+    bundle: true,
+    splitting: true,
+    format: "esm",
+    platform: "node",
+    target: "es2024",
+    // Not "browser" and not "worker": with those the AWS SDK resolves to builds that fail in workerd.
+    conditions: ["workerd"],
+    external: ["cloudflare:*", "node:*", "./cedar.wasm"],
+    banner: { js: BANNER },
+    chunkNames: "[name]-[hash]",
+    minifySyntax: true,
+    legalComments: "none",
+    jsx: "automatic",
+    jsxImportSource: "hono/jsx",
+    logLevel: "warning",
+  });
+  mkdirSync(out, { recursive: true });
+  for (const name of readdirSync(out)) rmSync(join(out, name), { recursive: true });
+  for (const file of result.outputFiles) writeFileSync(join(out, basename(file.path)), file.contents);
+  copyFileSync(CEDAR, join(out, "cedar.wasm"));
+  const built = describe(out);
+  writeFileSync(join(out, "build.json"), `${JSON.stringify(built, null, 2)}\n`);
+  return built;
+}
+
+function describe(out: string): Build {
+  const names = readdirSync(out).filter((name) => /\.(js|wasm)$/.test(name));
+  const modules = names.toSorted().map((name) => {
+    const bytes = readFileSync(join(out, name));
+    return { name, bytes: bytes.length, sha256: createHash("sha256").update(bytes).digest("hex") };
+  });
+  const lines = modules.map(({ name, sha256 }) => `${sha256}  ${name}\n`).join("");
+  return { digest: createHash("sha256").update(lines).digest("hex"), modules };
+}
+
+/** What `build` wrote, checked against the files: a bundle that was changed since is not served. */
+export function readBuild(out = DIST): Build {
+  const path = join(out, "build.json");
+  if (!existsSync(path)) throw new Error(`${path} is missing: run npm run build`);
+  const written = v.parse(Build, JSON.parse(readFileSync(path, "utf8")));
+  if (describe(out).digest !== written.digest) throw new Error(`${out} is not what was built: run npm run build`);
+  return written;
+}
+
+async function main(): Promise<void> {
+  const { digest, modules } = await build();
+  for (const { name, bytes } of modules) console.log(`${String(Math.ceil(bytes / 1024)).padStart(6)} KiB  ${name}`);
+  console.log(`build ${digest}`);
+}
+
+if (process.argv[1] !== undefined && import.meta.url === pathToFileURL(process.argv[1]).href) {
+  await main().catch((thrown: unknown) => {
+    console.error(`build: ${thrown instanceof Error ? thrown.message : String(thrown)}`);
+    process.exitCode = 1;
+  });
+}
