@@ -59,7 +59,10 @@ export function withoutQueryCarriers(path: string): string {
   const mark = path.indexOf("?");
   if (mark < 0) return path;
   const pairs = path.slice(mark + 1).split("&");
-  const kept = pairs.filter((pair) => !QUERY_CARRIERS.has(decodedName(pair)));
+  const kept = pairs.filter(
+    // Some servers still read `;` as `&`.
+    (pair) => !pair.split(";").some((part) => QUERY_CARRIERS.has(decodedName(part))),
+  );
   if (kept.length === pairs.length) return path;
   return kept.length === 0 ? path.slice(0, mark) : `${path.slice(0, mark + 1)}${kept.join("&")}`;
 }

@@ -21,7 +21,7 @@ const Claims = v.strictObject({
   session: SessionId,
   x: ExchangeId,
   connection: ConnectionName,
-  method: v.pipe(v.string(), v.regex(/^[A-Z]{1,32}$/)),
+  method: v.pipe(v.string(), v.regex(/^[A-Z][A-Z-]{0,31}$/)),
   path: v.pipe(v.string(), v.startsWith("/")),
   verdict: v.literal("allow"),
   body: v.variant("kind", [

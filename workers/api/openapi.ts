@@ -1,0 +1,99 @@
+/** The OpenAPI 3.1 document of the console API, made from the route table. */
+import { ROUTES, type Route } from "./route.ts";
+import { SESSION_ID_PATTERN, SESSION_SCHEMA } from "./session-schema.ts";
+
+type Json = Readonly<Record<string, unknown>>;
+
+const ref = (name: string): Json => ({ $ref: `#/components/schemas/${name}` });
+
+/** Why a route may say no, by status. */
+const REFUSED: Readonly<Record<number, string>> = {
+  400: "The request is not understood",
+  401: "No token, or one that is not accepted here",
+  403: "The role is missing",
+  404: "There is no such session",
+  409: "The session has ended",
+  503: "The recorder or the identity provider does not answer",
+};
+
+export function openapi(): Json {
+  const paths: Record<string, Record<string, Json>> = {};
+  for (const route of ROUTES) paths[route.path] = { ...paths[route.path], [route.method]: operation(route) };
+  return {
+    openapi: "3.1.1",
+    info: {
+      title: "Steno console",
+      version: "1",
+      description: "Who is and was at work. What sessions recorded is not here.",
+      license: { name: "Apache-2.0", identifier: "Apache-2.0" },
+    },
+    servers: [{ url: "/" }],
+    paths,
+    components: {
+      securitySchemes: {
+        console: {
+          type: "http",
+          scheme: "bearer",
+          bearerFormat: "JWT",
+          description: "A token of the identity provider for the console's audience; an agent's is refused",
+        },
+      },
+      schemas: {
+        Session: SESSION_SCHEMA,
+        SessionList: SESSION_LIST,
+        OpenApi: { type: "object" },
+        Problem: PROBLEM,
+      },
+    },
+  };
+}
+
+const SESSION_LIST: Json = {
+  type: "object",
+  required: ["sessions"],
+  properties: { sessions: { type: "array", items: ref("Session") } },
+};
+
+const PROBLEM: Json = {
+  type: "object",
+  description: "RFC 9457",
+  required: ["type", "title", "status", "detail"],
+  properties: {
+    type: { type: "string", format: "uri" },
+    title: { type: "string" },
+    status: { type: "integer" },
+    detail: { type: "string" },
+    instance: { type: "string", format: "uri-reference" },
+  },
+};
+
+function operation(route: Route): Json {
+  const guarded = route.roles.length > 0;
+  const refusals = [...new Set([...(guarded ? [401, 403, 503] : []), ...route.refusals])].sort();
+  const refused = refusals.map((status) => [
+    String(status),
+    { description: REFUSED[status], content: { "application/problem+json": { schema: ref("Problem") } } },
+  ]);
+  const parameters = [...route.path.matchAll(/\{(\w+)\}/g)].map(([, name]) => ({
+    name,
+    in: "path",
+    required: true,
+    schema: { type: "string", pattern: SESSION_ID_PATTERN },
+  }));
+  return {
+    operationId: route.operation,
+    summary: route.summary,
+    ...(guarded ? { description: `For the roles ${route.roles.join(", ")}.` } : {}),
+    ...(parameters.length > 0 ? { parameters } : {}),
+    security: guarded ? [{ console: [] }] : [],
+    responses: {
+      "200": { description: "Done", content: content(route.gives) },
+      ...Object.fromEntries(refused),
+    },
+  };
+}
+
+const content = (gives: Route["gives"]): Json =>
+  gives === "text"
+    ? { "text/plain": { schema: { type: "string" } } }
+    : { "application/json": { schema: ref(gives) } };

@@ -1,0 +1,117 @@
+/** The agents' socket's own sessions: open, look, end. One's own only; the recorder decides whose a session is. */
+import { type Context, Hono } from "hono";
+import * as v from "valibot";
+import { SessionId } from "#durable/format/ids.ts";
+import type { Principal } from "#durable/format/principal.ts";
+import { Refusal } from "#durable/format/refusal.ts";
+import type { SessionView } from "#durable/format/tape.ts";
+import type { Append } from "#workers/contract/recorder.ts";
+import { granted } from "#workers/wire/problem.ts";
+import { ready } from "./ready.ts";
+import { type App, consoleLog, type Log, surface, type Variables } from "./surface.ts";
+
+export type SessionParts = {
+  readonly append: Append;
+  /** Of the agents' audience. Throws a Refusal. */
+  readonly authenticate: (request: Request) => Promise<Principal>;
+  readonly log?: Log;
+};
+
+type Asked = Context<{ Variables: Variables }>;
+
+const BODY_MAX = 4096;
+const PATH = "/v1/sessions";
+
+const Label = v.pipe(
+  v.string(),
+  v.nonEmpty("must not be empty"),
+  v.maxLength(200, "must have at most 200 characters"),
+  v.regex(/^[^\p{C}\p{Zl}\p{Zp}]*$/u, "must be printable"),
+);
+const OpenRequest = v.strictObject({ client: v.optional(Label), conversation: v.optional(Label) });
+
+/** Asked of the recorder to see whether it answers; owns nothing, and never will. */
+const NOBODY: Principal = { issuer: "steno", subject: "readyz", groups: [] };
+
+/** Routes `/v1/sessions`, `/healthz` and `/readyz`. */
+export function sessionRoutes(parts: SessionParts): App {
+  const { append, authenticate } = parts;
+  const app: App = new Hono();
+  surface(app, { realm: "steno", log: parts.log ?? consoleLog });
+  app.post(PATH, async (context) => {
+    const principal = await authenticate(context.req.raw);
+    const { client, conversation } = await openRequest(context.req.raw);
+    const opening = {
+      principal,
+      client: client ?? program(context),
+      ...(conversation ? { conversation } : {}),
+    };
+    const view = granted(await append.open(opening));
+    context.header("location", `${PATH}/${view.session}`);
+    return shown(context, view, 201);
+  });
+  app.get(PATH, async (context) => {
+    const principal = await authenticate(context.req.raw);
+    return context.json({ sessions: granted(await append.own(principal)) });
+  });
+  app.get(`${PATH}/:session`, async (context) => {
+    const principal = await authenticate(context.req.raw);
+    return shown(context, granted(await append.show(principal, sessionOf(context))), 200);
+  });
+  app.delete(`${PATH}/:session`, async (context) => {
+    const principal = await authenticate(context.req.raw);
+    return shown(context, granted(await append.end(principal, sessionOf(context))), 200);
+  });
+  app.get("/healthz", (context) => context.text("ok\n"));
+  app.get("/readyz", async (context) => {
+    await ready(() => append.own(NOBODY));
+    return context.text("ok\n");
+  });
+  return app;
+}
+
+function shown(context: Asked, view: SessionView, status: 200 | 201): Response {
+  context.header("steno-session", view.session);
+  return context.json(view, status);
+}
+
+function sessionOf(context: Asked): SessionId {
+  const parsed = v.safeParse(SessionId, context.req.param("session"));
+  if (!parsed.success) throw new Refusal("malformed", "that is not the id of a session");
+  return parsed.output;
+}
+
+/** The first product of User-Agent: what a session is named by when the client does not say. */
+function program(context: Asked): string {
+  const first = (context.req.header("user-agent") ?? "").split(/\s/, 1)[0] ?? "";
+  return v.is(Label, first) ? first : "unknown";
+}
+
+async function openRequest(request: Request): Promise<v.InferOutput<typeof OpenRequest>> {
+  const text = await bounded(request);
+  if (text.trim() === "") return {};
+  let value: unknown;
+  try {
+    value = JSON.parse(text);
+  } catch (cause) {
+    throw malformed("the body is not JSON", cause);
+  }
+  const parsed = v.safeParse(OpenRequest, value);
+  if (parsed.success) return parsed.output;
+  const [issue] = parsed.issues;
+  throw malformed(`${v.getDotPath(issue) ?? "the body"}: ${issue.message}`);
+}
+
+async function bounded(request: Request): Promise<string> {
+  const parts: Uint8Array[] = [];
+  let size = 0;
+  for await (const part of request.body ?? []) {
+    size += part.byteLength;
+    if (size > BODY_MAX) throw new Refusal("too_large", `the body has more than ${BODY_MAX} bytes`);
+    parts.push(part);
+  }
+  return new Blob(parts as Uint8Array<ArrayBuffer>[]).text();
+}
+
+const malformed = (sentence: string, cause?: unknown): Refusal =>
+  new Refusal("malformed", sentence, { cause });

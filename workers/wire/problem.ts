@@ -1,0 +1,66 @@
+/** Errors of our own as RFC 9457 problem documents. */
+import { Refusal, type RefusalCode } from "#durable/format/refusal.ts";
+import type { Answer } from "#durable/format/tape.ts";
+
+export const PROBLEM_TYPE = "application/problem+json";
+
+export type Problem = {
+  /** `urn:steno:refusal:<code>`. */
+  readonly type: string;
+  readonly title: string;
+  readonly status: number;
+  readonly detail: string;
+  /** The id by which record and log know this occurrence. */
+  readonly instance?: string;
+  /** For refusals of several parts, such as the refs of a push. */
+  readonly parts?: readonly { readonly part: string; readonly reason: string }[];
+};
+
+const TITLES: Readonly<Record<RefusalCode, string>> = {
+  malformed: "The request is not understood",
+  unauthenticated: "Not authenticated",
+  denied: "Denied",
+  unknown_connection: "No such connection",
+  unknown_path: "Not found",
+  not_yours: "Not yours",
+  session_ended: "The session has ended",
+  too_large: "Too large",
+  rate_limited: "Too many requests",
+  upstream_unreachable: "The upstream cannot be reached",
+  upstream_protocol: "The upstream answered wrongly",
+  not_recorded: "It could not be recorded",
+  backlog_full: "Too much waits for the archive",
+  identity_unavailable: "The identity provider cannot be reached",
+  policy_unavailable: "No policy can be asked",
+  upstream_timeout: "The upstream did not answer in time",
+  fault: "Something is wrong inside the gateway",
+};
+
+/** A refusal's sentence and parts, never its cause. `instance` is the id of the exchange or request. */
+export function problem(refusal: Refusal, instance?: string): Response {
+  return document({
+    type: `urn:steno:refusal:${refusal.code}`,
+    title: TITLES[refusal.code],
+    status: refusal.status,
+    detail: refusal.message,
+    ...(instance === undefined ? {} : { instance }),
+    ...(refusal.parts.length === 0 ? {} : { parts: refusal.parts }),
+  });
+}
+
+/** What an isolate answered, or its no as the Refusal it was. */
+export function granted<T>(answer: Answer<T>): T {
+  if ("no" in answer) throw new Refusal(answer.no.code, answer.no.message);
+  return answer.ok;
+}
+
+function document(body: Problem): Response {
+  return new Response(JSON.stringify(body), {
+    status: body.status,
+    headers: {
+      "content-type": PROBLEM_TYPE,
+      "cache-control": "no-store",
+      "x-content-type-options": "nosniff",
+    },
+  });
+}
