@@ -17,6 +17,8 @@ export type GitRefs = {
   readonly version: 0 | 1 | 2;
   /** Protocol v2 `ls-refs` only. */
   readonly prefixes?: readonly string[];
+  /** How many prefixes a frame left out to fit into its line; the recorded body has them all. */
+  readonly omitted?: number;
 };
 
 export type GitFetch = {
@@ -31,6 +33,8 @@ export type GitFetch = {
   readonly filter?: string;
   readonly done: boolean;
   readonly capabilities: readonly string[];
+  /** How many wants, refs wanted and capabilities a frame left out to fit into its line; the recorded body has them all. */
+  readonly omitted?: number;
 };
 
 export type GitPush = {
@@ -40,6 +44,8 @@ export type GitPush = {
   readonly capabilities: readonly string[];
   readonly options: readonly string[];
   readonly atomic: boolean;
+  /** How many updates and options a frame left out to fit into its line; the `git` frames have every update. */
+  readonly omitted?: number;
 };
 
 /** The empty push git sends first to see whether it may: four bytes `0000`. Nothing can change by it. */

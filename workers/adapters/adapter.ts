@@ -27,12 +27,14 @@ export type Outgoing = {
 
 export type Inspected<Op extends Operation = Operation> = {
   readonly operation: Op;
+  /** The operation as its request frame holds it, when all of it would not fit into one line. */
+  readonly abridged?: Op;
   readonly questions: readonly Question[];
   readonly outgoing: Outgoing;
   /** Every byte of the request's body, read or not. */
   readonly body: Body;
-  /** Frames that say what the body contains. */
-  readonly frames: readonly GitFrame[];
+  /** Frames that say what the body contains; the pipeline adds the exchange. Each fits into one line. */
+  readonly frames: readonly Omit<GitFrame, "x">[];
 };
 
 export interface Adapter<Op extends Operation = Operation> {

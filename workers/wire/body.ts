@@ -12,39 +12,51 @@ export type Body =
       readonly length: number | undefined;
     };
 
+/** What is set aside at first: a sender that only claims a long body costs no more than this. */
+const FIRST = 16 * 1024;
+
 /**
  * Reads a body until `enough` says so, the body ends, or `limit` bytes are held. `enough` sees all bytes so far.
- * Returns a body that still yields every byte. Owns the stream: nobody else may read `request.body` afterwards.
+ * Returns a body that still yields every byte; a body of exactly its declared length comes back whole.
+ * Holds at most `limit` and one chunk. Owns the stream: nobody else may read `request.body` afterwards.
  */
 export async function peek(
   request: Request,
   limit: number,
-  enough: (bytes: Uint8Array) => boolean,
+  enough: (bytes: Uint8Array<ArrayBuffer>) => boolean,
 ): Promise<Body> {
   const { body } = request;
   if (!body) return { kind: "none" };
   const length = declaredLength(request.headers);
-  let held = new Uint8Array(Math.min(limit, length ?? 16 * 1024) || 1);
+  let held = new Uint8Array(FIRST);
   let size = 0;
-  const reader = body.getReader();
-  while (size < limit) {
-    const { value, done } = await reader.read();
-    if (done) {
-      reader.releaseLock();
-      return { kind: "whole", bytes: held.subarray(0, size) };
+  const reader: ReadableStreamDefaultReader<Uint8Array> = body.getReader();
+  try {
+    for (;;) {
+      const { value, done } = await reader.read();
+      if (done) return { kind: "whole", bytes: held.subarray(0, size) };
+      held = append(held, size, value);
+      size += value.byteLength;
+      // All that was promised is here: one more read shows the end, so the body counts as whole.
+      if (length !== undefined && size === length) continue;
+      if (size >= limit || enough(held.subarray(0, size))) break;
     }
-    if (size + value.byteLength > held.byteLength) {
-      const grown = new Uint8Array(Math.max(held.byteLength * 2, size + value.byteLength));
-      grown.set(held.subarray(0, size));
-      held = grown;
-    }
-    held.set(value, size);
-    size += value.byteLength;
-    if (length !== undefined && size >= length) continue;
-    if (enough(held.subarray(0, size))) break;
+  } finally {
+    reader.releaseLock();
   }
-  reader.releaseLock();
   return { kind: "stream", prefix: held.subarray(0, size), rest: body, length };
+}
+
+function append(held: Uint8Array<ArrayBuffer>, size: number, more: Uint8Array): Uint8Array<ArrayBuffer> {
+  const needed = size + more.byteLength;
+  if (needed <= held.byteLength) {
+    held.set(more, size);
+    return held;
+  }
+  const grown = new Uint8Array(Math.max(held.byteLength * 2, needed));
+  grown.set(held.subarray(0, size));
+  grown.set(more, size);
+  return grown;
 }
 
 function declaredLength(headers: Headers): number | undefined {

@@ -1,0 +1,104 @@
+/** What a server advertises, less what would lead a client past the gateway or speak a dialect that is not decoded here. */
+import { Refusal } from "#durable/format/refusal.ts";
+import { concat, FLUSH, lineOf, type Packet, PacketReader, packet } from "./pkt-line.ts";
+
+/** A v2 advertisement is a dozen lines; this is a hundred times that. */
+export const ADVERTISEMENT_MAX = 1024 * 1024;
+
+type Bytes = Uint8Array<ArrayBuffer>;
+
+/**
+ * The v2 capabilities a client may know of. Left out with everything not listed: `bundle-uri` and `promisor-remote`,
+ * which name other servers, and `object-info`. What is not advertised, git does not use.
+ */
+const CAPABILITIES = new Set(["agent", "ls-refs", "fetch", "server-option", "object-format", "session-id"]);
+/** The features of `fetch`. Left out: `packfile-uris`. */
+const FETCH_FEATURES = new Set(["shallow", "filter", "ref-in-want", "sideband-all", "wait-for-done"]);
+
+/**
+ * The same advertisement as the client may see it. v2 is read whole (at most `ADVERTISEMENT_MAX`) and stripped; v0 and v1
+ * name no other server and stream through untouched, however long.
+ */
+export async function stripAdvertisement(
+  body: ReadableStream<Uint8Array>,
+): Promise<
+  | { readonly kind: "v2"; readonly bytes: Bytes }
+  | { readonly kind: "v0"; readonly stream: ReadableStream<Uint8Array> }
+> {
+  const reader = body.getReader();
+  const packets = new PacketReader("upstream_protocol");
+  const chunks: Uint8Array[] = [];
+  let size = 0;
+  let version: "v0" | "v2" | undefined;
+  const read: Packet[] = [];
+  for (;;) {
+    const { value, done } = await reader.read();
+    if (done) break;
+    chunks.push(value);
+    size += value.byteLength;
+    packets.feed(value);
+    for (let next = packets.next(); next; next = packets.next()) {
+      read.push(next);
+      version ??= versionOf(read);
+      if (version === "v0") return { kind: "v0", stream: resumed(chunks, reader) };
+    }
+    if (size > ADVERTISEMENT_MAX) {
+      await reader.cancel();
+      throw new Refusal("upstream_protocol", "The git server's advertisement is too long.");
+    }
+  }
+  if (version !== "v2" || packets.rest().byteLength > 0 || read.at(-1)?.kind !== "flush") {
+    throw new Refusal("upstream_protocol", "The git server's answer is not an advertisement.");
+  }
+  return { kind: "v2", bytes: concat(read.map(stripped)) };
+}
+
+/** Undecided while all that was read is the `# service=…` line and its flush, which some servers send before v2 too. */
+function versionOf(read: readonly Packet[]): "v0" | "v2" | undefined {
+  const [first, second, third] = read;
+  if (first?.kind !== "data") return "v0";
+  if (begins(first.payload, "version 2")) return "v2";
+  if (!begins(first.payload, "# service=")) return "v0";
+  if (second === undefined || (second.kind === "flush" && third === undefined)) return undefined;
+  return third?.kind === "data" && begins(third.payload, "version 2") ? "v2" : "v0";
+}
+
+function begins(payload: Uint8Array, word: string): boolean {
+  return new TextDecoder().decode(payload.subarray(0, word.length)) === word;
+}
+
+/** One packet as it may pass, or nothing. */
+function stripped(item: Packet): Bytes {
+  if (item.kind === "flush") return FLUSH;
+  if (item.kind !== "data")
+    throw new Refusal("upstream_protocol", "The git server's answer is not an advertisement.");
+  const line = lineOf(item.payload, "upstream_protocol");
+  if (line === "version 2" || line.startsWith("# service=") || line.startsWith("ERR "))
+    return packet(item.payload);
+  const [name = "", ...values] = line.split("=");
+  if (!CAPABILITIES.has(name)) return new Uint8Array(0);
+  if (name !== "fetch") return packet(item.payload);
+  const features = values
+    .join("=")
+    .split(" ")
+    .filter((feature) => FETCH_FEATURES.has(feature));
+  return packet(features.length > 0 ? `fetch=${features.join(" ")}\n` : "fetch\n");
+}
+
+/** What was read, then the rest; the source is pulled only as the client takes it. */
+function resumed(
+  chunks: readonly Uint8Array[],
+  reader: ReadableStreamDefaultReader<Uint8Array>,
+): ReadableStream<Uint8Array> {
+  const held = [...chunks];
+  return new ReadableStream<Uint8Array>({
+    async pull(controller) {
+      const first = held.shift();
+      if (first) return controller.enqueue(first);
+      const { value, done } = await reader.read();
+      if (done) controller.close();
+      else controller.enqueue(value);
+    },
+    cancel: (reason) => reader.cancel(reason),
+  });
+}

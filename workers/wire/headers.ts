@@ -1,0 +1,128 @@
+/** Which headers may pass a gateway, each way, and how a URL is written down without its credentials. */
+import type { Header } from "#durable/format/frame.ts";
+
+/** Hop-by-hop fields: RFC 9110 §7.6.1, and those of RFC 2616 §13.5.1 that peers still send. */
+const HOP_BY_HOP: ReadonlySet<string> = new Set([
+  "connection",
+  "keep-alive",
+  "proxy-connection",
+  "te",
+  "trailer",
+  "transfer-encoding",
+  "upgrade",
+]);
+
+/** What identifies the agent to the gateway (RFC 9110 §11, RFC 6265); an upstream must never see it. */
+const REQUEST_CREDENTIALS: ReadonlySet<string> = new Set([
+  "authorization",
+  "proxy-authorization",
+  "cookie",
+  "cookie2",
+  "x-api-key",
+  "x-goog-api-key",
+]);
+
+/**
+ * Fields about this connection alone: Host is the upstream's (RFC 9110 §7.2), Expect was answered here (§10.1.1), the
+ * runtime frames the body. Forwarding fields (RFC 7239) and their kin would let an agent claim to be somebody else.
+ */
+const REQUEST_OURS: ReadonlySet<string> = new Set([
+  "host",
+  "expect",
+  "content-length",
+  "forwarded",
+  "via",
+  "x-real-ip",
+  "x-http-method-override",
+  "x-original-url",
+  "x-rewrite-url",
+  "x-remote-user",
+  "remote-user",
+]);
+
+/**
+ * Answers of the upstream that would act on the gateway's own origin: its challenges (RFC 9110 §11.6.1, §11.7.1),
+ * its cookies, its transport policy (RFC 6797) and its alternative addresses (RFC 7838), which lead past the gateway.
+ */
+const RESPONSE_OURS: ReadonlySet<string> = new Set([
+  "www-authenticate",
+  "proxy-authenticate",
+  "authentication-info",
+  "proxy-authentication-info",
+  "set-cookie",
+  "set-cookie2",
+  "strict-transport-security",
+  "alt-svc",
+  "clear-site-data",
+  "refresh",
+]);
+
+/** Query parameters that carry a credential somewhere in the kinds the gateway serves. */
+const CREDENTIAL_PARAMETERS: ReadonlySet<string> = new Set([
+  "key",
+  "api_key",
+  "apikey",
+  "api-key",
+  "access_token",
+  "refresh_token",
+  "id_token",
+  "token",
+  "private_token",
+  "job_token",
+  "code",
+  "client_secret",
+  "password",
+  "secret",
+  "sig",
+  "signature",
+]);
+
+/** The request fields that may go upstream and into frames, in the order given, names in lower case. */
+export function requestHeaders(headers: Headers): readonly Header[] {
+  const hop = hopByHop(headers);
+  return [...headers].filter(
+    ([name]) =>
+      !hop.has(name) &&
+      !REQUEST_CREDENTIALS.has(name) &&
+      !REQUEST_OURS.has(name) &&
+      !name.startsWith("x-forwarded-") &&
+      !name.startsWith("steno-"),
+  );
+}
+
+/** The response fields that may go to the agent and into frames. */
+export function responseHeaders(headers: Headers): Headers {
+  const hop = hopByHop(headers);
+  const kept = [...headers].filter(
+    ([name]) => !hop.has(name) && !RESPONSE_OURS.has(name) && !name.startsWith("steno-"),
+  );
+  return new Headers(kept);
+}
+
+/** A query (with its `?`, or "") with the value of every credential replaced; all else keeps its bytes. For frames and logs. */
+export function withoutCredentials(query: string): string {
+  if (!query.startsWith("?")) return query;
+  const pairs = query
+    .slice(1)
+    .split("&")
+    .map((pair) => {
+      const name = pair.split("=", 1)[0] ?? "";
+      return pair.includes("=") && CREDENTIAL_PARAMETERS.has(decoded(name)) ? `${name}=***` : pair;
+    });
+  return `?${pairs.join("&")}`;
+}
+
+/** The fixed names, and those a message names in its Connection field (RFC 9110 §7.6.1). */
+function hopByHop(headers: Headers): ReadonlySet<string> {
+  const named = (headers.get("connection") ?? "").split(",").map((name) => name.trim().toLowerCase());
+  return new Set([...HOP_BY_HOP, ...named]);
+}
+
+function decoded(name: string): string {
+  try {
+    return decodeURIComponent(name.replaceAll("+", " ")).trim().toLowerCase();
+  } catch {
+    // A name that is not percent-encoded text is compared as it stands.
+    return name.toLowerCase();
+  }
+}
