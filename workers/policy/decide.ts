@@ -85,7 +85,7 @@ function ask(cedar: Cedar, set: PolicySet, principal: Principal, question: Quest
           typeof value === "object" ? [...value] : value,
         ]),
       ),
-      entities: [user, ...resourceEntities(question)],
+      entities: [user, ...resourceEntities(question.resource)],
       preparsedPolicySetId: set.digest,
       preparsedSchemaName: SCHEMA_NAME,
       validateRequest: true,

@@ -1,10 +1,14 @@
 /** Principals and resources as Cedar entities: only the slice one question needs. */
 import type { Principal } from "#durable/format/principal.ts";
-import type { Question, Resource } from "#workers/contract/evaluator.ts";
+import type { Resource } from "#workers/contract/evaluator.ts";
 import type { EntityJson, EntityUidJson } from "./cedar.ts";
 
-/** Connection, repository and ref; anything longer is no resource of ours. */
-const CHAIN_MAX = 3;
+/** What each type lies directly within. Cedar itself would let a ref skip its repository. */
+const WITHIN: Readonly<Record<Resource["type"], Resource["type"] | undefined>> = {
+  Ref: "Repository",
+  Repository: "Connection",
+  Connection: undefined,
+};
 
 /**
  * `User::"<issuer>|<subject>"`. An issuer is a URL, and a URL has no `|`, so no choice of subject can name somebody
@@ -34,23 +38,20 @@ export function userEntity(principal: Principal): EntityJson {
 }
 
 /**
- * The resource and everything it lies within. A chain that does not end at a connection is refused: a forbid on the
- * connection would not see it.
+ * The resource and everything it lies within, out to its connection. A chain with a link missing is refused: a forbid
+ * on what is missing would not see it.
  */
-export function resourceEntities(question: Question): EntityJson[] {
-  const entities: EntityJson[] = [];
-  let outer: Resource | undefined = question.resource;
-  while (outer && entities.length < CHAIN_MAX) {
-    const { within }: Resource = outer;
-    entities.push({
-      uid: resourceUid(outer),
-      attrs: { ...outer.attrs },
-      parents: within ? [resourceUid(within)] : [],
-    });
-    if (!within && outer.type === "Connection") return entities;
-    outer = within;
+export function resourceEntities(resource: Resource): EntityJson[] {
+  const { type, attrs, within } = resource;
+  if (within?.type !== WITHIN[type]) {
+    throw new Error(`a ${type} lies in ${WITHIN[type] ?? "nothing"}, not in ${within?.type ?? "nothing"}`);
   }
-  throw new Error("the resource does not lie within a connection");
+  const entity = {
+    uid: resourceUid(resource),
+    attrs: { ...attrs },
+    parents: within ? [resourceUid(within)] : [],
+  };
+  return [entity, ...(within ? resourceEntities(within) : [])];
 }
 
 export const resourceUid = (resource: Resource): EntityUidJson => ({ type: resource.type, id: resource.id });
