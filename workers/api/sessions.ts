@@ -96,6 +96,7 @@ async function openRequest(request: Request): Promise<v.InferOutput<typeof OpenR
   } catch (cause) {
     throw malformed("the body is not JSON", cause);
   }
+  if (Array.isArray(value)) throw malformed("the body is not a JSON object");
   const parsed = v.safeParse(OpenRequest, value);
   if (parsed.success) return parsed.output;
   const [issue] = parsed.issues;

@@ -1,0 +1,167 @@
+import { beforeEach, describe, expect, test } from "vitest";
+import { Refusal } from "#durable/format/refusal.ts";
+import { consoleApi } from "#workers/api/console-api.ts";
+import type { App } from "#workers/api/surface.ts";
+import { ABSENT, ALICE, MINE, Recorder } from "./recorder.ts";
+
+const ROLES = { auditor: ["security"], approver: ["leads"], admin: ["platform"] };
+/** Token to groups; what is not here is no token. */
+const TOKENS: Readonly<Record<string, readonly string[]>> = {
+  auditor: ["security"],
+  approver: ["leads"],
+  admin: ["platform"],
+  developer: ["eng"],
+  agent: ["platform", "security"],
+};
+
+let recorder: Recorder;
+let logged: Readonly<Record<string, unknown>>[];
+let app: App;
+beforeEach(() => {
+  recorder = new Recorder();
+  logged = [];
+  app = consoleApi({
+    read: recorder,
+    kill: recorder.kill,
+    roles: ROLES,
+    log: (line) => logged.push(line),
+    authenticate: async (token) => {
+      const groups = TOKENS[token];
+      if (!groups)
+        throw new Refusal("unauthenticated", "the token was not accepted", { cause: new Error("aud") });
+      const agent = token === "agent" ? { agent: "cursor-1" } : {};
+      return { principal: { ...ALICE, subject: token, groups: [...groups], ...agent }, expires: 0 };
+    },
+  });
+});
+
+const ask = (path: string, token?: string, method = "GET") =>
+  app.request(path, { method, headers: token === undefined ? {} : { authorization: `Bearer ${token}` } });
+
+const LIST = "/api/v1/sessions";
+const SHOW = `/api/v1/sessions/${MINE}`;
+const KILL = `/api/v1/sessions/${MINE}/kill`;
+
+describe("who may do what", () => {
+  test.each([
+    ["auditor", 200, 200, 403],
+    ["admin", 200, 200, 200],
+    ["approver", 403, 403, 403],
+    ["developer", 403, 403, 403],
+    ["agent", 403, 403, 403],
+    ["stranger", 401, 401, 401],
+    [undefined, 401, 401, 401],
+  ])("%s: list %i, show %i, kill %i", async (token, list, show, kill) => {
+    expect((await ask(LIST, token)).status).toBe(list);
+    expect((await ask(SHOW, token)).status).toBe(show);
+    expect((await ask(KILL, token, "POST")).status).toBe(kill);
+    expect(JSON.stringify(recorder.calls).includes("kill")).toBe(kill === 200);
+  });
+
+  test("a token as a Basic password is refused: browsers send those by themselves", async () => {
+    const response = await app.request(LIST, { headers: { authorization: `Basic ${btoa("x:admin")}` } });
+    expect(response.status).toBe(401);
+    expect(recorder.calls).toEqual([]);
+  });
+
+  test("nobody who is not admitted learns whether a session exists", async () => {
+    const absent = `/api/v1/sessions/${ABSENT}`;
+    for (const token of [undefined, "developer"]) {
+      expect((await ask(absent, token)).status).toBe((await ask(SHOW, token)).status);
+    }
+    expect(recorder.calls).toEqual([]);
+  });
+});
+
+test("sessions come as they are known to the recorder", async () => {
+  expect(await (await ask(LIST, "auditor")).json()).toEqual({ sessions: [...recorder.views.values()] });
+  expect(await (await ask(SHOW, "auditor")).json()).toEqual(recorder.views.get(MINE));
+});
+
+test("a kill says who did it", async () => {
+  await ask(KILL, "admin", "POST");
+  expect(recorder.calls).toContainEqual(["kill", MINE, "admin"]);
+});
+
+test("a kill is a POST: a link cannot do it", async () => {
+  expect((await ask(KILL, "admin")).status).toBe(404);
+  expect(recorder.calls).toEqual([]);
+});
+
+describe("a no is a problem document with an id", () => {
+  test.each([
+    ["an absent session", `/api/v1/sessions/${ABSENT}`, 404, "urn:steno:refusal:unknown_path"],
+    ["an id that is none", "/api/v1/sessions/ses_1", 400, "urn:steno:refusal:malformed"],
+    ["an id in lower case", `/api/v1/sessions/${MINE.toLowerCase()}`, 400, "urn:steno:refusal:malformed"],
+    ["a path that is not served", "/api/v1/recordings", 404, "urn:steno:refusal:unknown_path"],
+  ])("%s", async (_what, path, status, type) => {
+    const response = await ask(path, "auditor");
+    expect(response.status).toBe(status);
+    expect(response.headers.get("content-type")).toBe("application/problem+json");
+    const problem = (await response.json()) as Record<string, unknown>;
+    expect(problem).toMatchObject({ type, status, instance: expect.stringMatching(/^urn:uuid:/) });
+    expect(Object.keys(problem)).toEqual(["type", "title", "status", "detail", "instance"]);
+  });
+
+  test("a session that has ended cannot be killed", async () => {
+    recorder.views.set(MINE, { ...(recorder.views.get(MINE) ?? fail()), status: "sealed" });
+    const response = await ask(KILL, "admin", "POST");
+    expect(response.status).toBe(409);
+    expect(await response.json()).toMatchObject({ type: "urn:steno:refusal:session_ended" });
+  });
+
+  test("401 says how to authenticate, and the log has the cause that the answer has not", async () => {
+    const response = await ask(LIST, "stranger");
+    expect(response.headers.get("www-authenticate")).toBe('Bearer realm="steno-console"');
+    const { instance, detail } = (await response.json()) as { instance: string; detail: string };
+    expect(detail).toBe("the token was not accepted");
+    expect(logged).toEqual([
+      expect.objectContaining({ event: "refused", instance, code: "unauthenticated" }),
+    ]);
+    expect(String(logged[0]?.["cause"])).toContain("aud");
+    expect(JSON.stringify(logged)).not.toContain("stranger");
+  });
+
+  test("a bug is a 500 with an id, without internals, and is logged under that id", async () => {
+    recorder.broken = new Error("SQLITE_FULL at /var/lib/steno");
+    const response = await ask(LIST, "auditor");
+    expect(response.status).toBe(500);
+    const text = await response.text();
+    expect(text).not.toContain("SQLITE");
+    const { instance } = JSON.parse(text) as { instance: string };
+    expect(logged).toEqual([expect.objectContaining({ event: "fault", instance, level: "error" })]);
+    expect(String(logged[0]?.["cause"])).toContain("SQLITE_FULL");
+  });
+});
+
+test("every response has the security headers, the refused and the faulty too", async () => {
+  const responses = [
+    await ask(LIST, "auditor"),
+    await ask(LIST),
+    await ask("/nowhere"),
+    await ask("/healthz"),
+  ];
+  recorder.broken = new Error("gone");
+  responses.push(await ask(LIST, "auditor"));
+  for (const { headers } of responses) {
+    expect(headers.get("content-security-policy")).toBe("default-src 'none'; frame-ancestors 'none'");
+    expect(headers.get("x-content-type-options")).toBe("nosniff");
+    expect(headers.get("cache-control")).toBe("no-store");
+    expect(headers.get("x-frame-options")).toBe("DENY");
+    expect(headers.get("referrer-policy")).toBe("no-referrer");
+  }
+});
+
+test("health needs nothing; readiness needs the recorder", async () => {
+  expect((await ask("/healthz")).status).toBe(200);
+  expect((await ask("/readyz")).status).toBe(200);
+  recorder.broken = new Error("gone");
+  expect((await ask("/healthz")).status).toBe(200);
+  const unready = await ask("/readyz");
+  expect(unready.status).toBe(503);
+  expect(await unready.json()).toMatchObject({ type: "urn:steno:refusal:not_recorded" });
+});
+
+function fail(): never {
+  throw new Error("the fake lost its session");
+}

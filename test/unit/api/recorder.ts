@@ -1,0 +1,95 @@
+/** The recorder as the API calls it: sessions in a list, and a note of every call. */
+
+import type { SessionId } from "#durable/format/ids.ts";
+import { NODE, type Principal, principalKey } from "#durable/format/principal.ts";
+import type { Answer, Opening, SessionView } from "#durable/format/tape.ts";
+import type { Append, Kill, Read } from "#workers/contract/recorder.ts";
+
+export const ALICE: Principal = { issuer: "https://idp.example", subject: "alice", groups: ["eng"] };
+export const MINE = "ses_01KAZ00000000000000000000A" as SessionId;
+export const OTHERS = "ses_01KAZ00000000000000000000B" as SessionId;
+export const ABSENT = "ses_01KAZ00000000000000000000C" as SessionId;
+
+export const view = (
+  session: SessionId,
+  principal: Principal,
+  over: Partial<SessionView> = {},
+): SessionView => ({
+  session,
+  status: "open",
+  principal,
+  client: "git/2.39.5",
+  openedAt: "2026-11-22T09:00:00.000Z",
+  frames: 3,
+  exchanges: 1,
+  denied: 0,
+  bytes: 120,
+  backlog: 0,
+  ...over,
+});
+
+type Own = Pick<Append, "open" | "own" | "show" | "end">;
+
+export class Recorder implements Read {
+  readonly calls: unknown[] = [];
+  readonly views = new Map<SessionId, SessionView>([
+    [MINE, view(MINE, ALICE)],
+    [OTHERS, view(OTHERS, { ...ALICE, subject: "bob" })],
+  ]);
+  /** Thrown by every call when set. */
+  broken: Error | undefined;
+
+  async list(): Promise<Answer<readonly SessionView[]>> {
+    this.#called("list");
+    return { ok: [...this.views.values()] };
+  }
+
+  async show(session: SessionId): Promise<Answer<SessionView>> {
+    this.#called("show", session);
+    const found = this.views.get(session);
+    return found
+      ? { ok: found }
+      : { no: { code: "unknown_path", message: `there is no session ${session}` } };
+  }
+
+  readonly kill: Kill = {
+    kill: async (session, by) => {
+      this.#called("kill", session, by.subject);
+      const found = this.views.get(session);
+      if (found?.status === "sealed")
+        return { no: { code: "session_ended", message: "the session has ended" } };
+      return this.show(session);
+    },
+  };
+
+  /** What the agents' routes use of `Append`. */
+  readonly append = {
+    open: async (opening: Opening) => {
+      this.#called("open", opening);
+      return { ok: view(MINE, opening.principal) };
+    },
+    own: async (principal) => {
+      this.#called("own", principal.subject);
+      return { ok: [...this.views.values()].filter((found) => isOf(found, principal)) };
+    },
+    show: async (principal, session) => {
+      this.#called("show own", principal.subject, session);
+      const found = this.views.get(session);
+      return found && isOf(found, principal)
+        ? { ok: found }
+        : { no: { code: "not_yours", message: "not yours" } };
+    },
+    end: async (principal, session) => {
+      this.#called("end", principal.subject, session);
+      return this.append.show(principal, session);
+    },
+  } satisfies Own as unknown as Append;
+
+  #called(...call: unknown[]): void {
+    this.calls.push(call);
+    if (this.broken) throw this.broken;
+  }
+}
+
+const isOf = (found: SessionView, principal: Principal): boolean =>
+  principal.subject !== NODE.subject && principalKey(found.principal) === principalKey(principal);
