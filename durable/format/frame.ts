@@ -40,9 +40,11 @@ export type ResponseFrame = {
   readonly refusal?: { readonly code: string; readonly message: string; readonly cause?: string };
 };
 type DataHead = { readonly k: "data"; readonly x: ExchangeId; readonly dir: Direction; readonly off: number };
-/** Body bytes: inline text `d`, or `bytes` in a segment, or (bodies = "digest") only their length and digest. */
-export type DataFrame = DataHead &
-  (
+/**
+ * Body bytes: inline text `d`, or `bytes` in a segment, or (bodies = "digest") only their length and digest.
+ * Every body ends with a mark, alone or on its last bytes; a frame of `end` alone says so at offset `off`.
+ */
+export type DataFrame = DataHead & { readonly end?: BodyEnd } & (
     | { readonly d: string }
     | { readonly bytes: readonly [segment: number, offset: number, length: number]; readonly sha256: string }
     | { readonly len: number; readonly sha256: string }

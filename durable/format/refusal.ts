@@ -19,6 +19,8 @@ export const REFUSALS = {
   identity_unavailable: 503,
   policy_unavailable: 503,
   upstream_timeout: 504,
+  /** A bug: nothing was forwarded, and the id leads to the log. */
+  fault: 500,
 } as const;
 
 export type RefusalCode = keyof typeof REFUSALS;

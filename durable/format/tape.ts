@@ -41,7 +41,7 @@ export type RequestTape = {
 export type ResponseTape = {
   readonly status: number;
   readonly headers: readonly Header[];
-  readonly refusal?: { readonly code: RefusalCode | "fault"; readonly message: string; readonly cause?: string };
+  readonly refusal?: { readonly code: RefusalCode; readonly message: string; readonly cause?: string };
   readonly bytes?: Uint8Array;
   readonly end?: BodyEnd;
 };

@@ -1,0 +1,95 @@
+/** DirectoryObject: which sessions there are, which one a principal's next exchange joins, and how much waits for the archive. */
+import { DurableObject } from "cloudflare:workers";
+import { mintSessionId, type SessionId } from "#durable/format/ids.ts";
+import type { Opening, SessionView } from "#durable/format/tape.ts";
+import { migrate } from "#durable/store/migrations.ts";
+import { epoch } from "./epoch.ts";
+import { alert, type Means } from "./means.ts";
+
+const MIGRATIONS: readonly string[] = [
+  `CREATE TABLE session(id TEXT PRIMARY KEY, key TEXT NOT NULL, status TEXT NOT NULL, backlog INTEGER NOT NULL, view TEXT NOT NULL) WITHOUT ROWID;
+   CREATE UNIQUE INDEX open_key ON session(key) WHERE status = 'open';
+   CREATE INDEX unsealed ON session(status) WHERE status <> 'sealed';`,
+];
+
+/** How often sessions that are not sealed are looked after. */
+const ROUND_MS = 5_000;
+
+export abstract class DirectoryObject extends DurableObject {
+  protected abstract readonly means: Pick<Means, "now" | "random" | "wake" | "limits">;
+  readonly #sql = this.ctx.storage.sql;
+  /** Sessions that this run of the recorder has woken. */
+  readonly #woken = new Map<string, string>();
+
+  protected load(): void {
+    migrate(this.#sql, MIGRATIONS);
+  }
+
+  async resolve(key: string, opening: Opening): Promise<{ session: SessionId } | { full: number }> {
+    const [open] = this.#sql.exec("SELECT id FROM session WHERE key = ? AND status = 'open'", key).toArray();
+    if (open) return { session: open["id"] as SessionId };
+    const { backlog } = this.#sql
+      .exec("SELECT coalesce(sum(backlog), 0) AS backlog FROM session WHERE status <> 'sealed'")
+      .one();
+    if (Number(backlog) > this.means.limits.backlogBytes) return { full: Number(backlog) };
+    const at = this.means.now();
+    const session = mintSessionId(at, this.means.random(10));
+    const { principal, client, conversation } = opening;
+    const view: SessionView = {
+      session,
+      status: "open",
+      principal,
+      client,
+      ...(conversation === undefined ? {} : { conversation }),
+      openedAt: new Date(at).toISOString(),
+      frames: 0,
+      exchanges: 0,
+      denied: 0,
+      bytes: 0,
+      backlog: 0,
+    };
+    this.#sql.exec("INSERT INTO session VALUES (?, ?, 'open', 0, ?)", session, key, JSON.stringify(view));
+    this.#woken.set(session, epoch());
+    if ((await this.ctx.storage.getAlarm()) === null) await this.ctx.storage.setAlarm(at + ROUND_MS);
+    return { session };
+  }
+
+  async find(session: SessionId): Promise<{ key: string; view: SessionView } | undefined> {
+    const [row] = this.#sql.exec("SELECT key, view FROM session WHERE id = ?", session).toArray();
+    return row && { key: String(row["key"]), view: JSON.parse(String(row["view"])) as SessionView };
+  }
+
+  /** Newest first. */
+  async list(): Promise<SessionView[]> {
+    const rows = this.#sql.exec("SELECT view FROM session ORDER BY id DESC LIMIT 1000").toArray();
+    return rows.map((row) => JSON.parse(String(row["view"])) as SessionView);
+  }
+
+  async tell(view: SessionView): Promise<void> {
+    this.#sql.exec(
+      "UPDATE session SET status = ?, backlog = ?, view = ? WHERE id = ?",
+      view.status,
+      view.backlog,
+      JSON.stringify(view),
+      view.session,
+    );
+    if (view.status === "sealed") this.#woken.delete(view.session);
+  }
+
+  /** Wakes what an earlier run left behind: nobody else may ever ask for those sessions again. */
+  override async alarm(): Promise<void> {
+    const unsealed = this.#sql.exec("SELECT id FROM session WHERE status <> 'sealed'").toArray();
+    for (const row of unsealed) {
+      const session = row["id"] as SessionId;
+      if (this.#woken.get(session) === epoch()) continue;
+      try {
+        if (await this.means.wake(session)) this.#woken.set(session, epoch());
+        // A crash came between giving the id and opening the session: nothing was recorded in it.
+        else this.#sql.exec("DELETE FROM session WHERE id = ?", session);
+      } catch (cause) {
+        alert("not_woken", { session, cause: String(cause) });
+      }
+    }
+    if (unsealed.length > 0) await this.ctx.storage.setAlarm(this.means.now() + ROUND_MS);
+  }
+}

@@ -1,0 +1,58 @@
+/** What the objects need of the world around them. The recorder service builds it from its bindings. */
+import type { SessionId } from "#durable/format/ids.ts";
+import type { Opening, SessionView } from "#durable/format/tape.ts";
+import type { Archive } from "#durable/store/archive.ts";
+
+export type Limits = {
+  readonly idleSeconds: number;
+  readonly maxSeconds: number;
+  readonly cutSeconds: number;
+  readonly headSeconds: number;
+  readonly backlogBytes: number;
+};
+
+/** The ledger as sessions see it. */
+export interface Ledger {
+  /** Gives a head its place, once: the same session and number get the same index again. Durable when it returns. */
+  append(session: SessionId, n: number, bundle: string): Promise<number>;
+  /** Returns when every entry so far is in the archive. */
+  publish(): Promise<void>;
+}
+
+/** The directory as sessions and entrypoints see it. */
+export interface Directory {
+  /** The open session of a key, or a new one. `no` when too much waits for the archive. */
+  resolve(
+    key: string,
+    opening: Opening,
+  ): Promise<{ readonly session: SessionId } | { readonly full: number }>;
+  find(session: SessionId): Promise<{ readonly key: string; readonly view: SessionView } | undefined>;
+  list(): Promise<readonly SessionView[]>;
+  /** A session tells what became of it; the directory keeps the newest. */
+  tell(view: SessionView): Promise<void>;
+}
+
+export type Means = {
+  readonly limits: Limits;
+  readonly archive: Archive;
+  /** ECDSA P-256 over SHA-256, as r||s. */
+  readonly sign: (bytes: Uint8Array<ArrayBuffer>) => Promise<Uint8Array<ArrayBuffer>>;
+  /** PEM, SubjectPublicKeyInfo. */
+  readonly sealPub: string;
+  /** Keyed digest, lower-case hex: the same text gives the same pseudonym on one node. */
+  readonly pseudonym: (text: string) => Promise<string>;
+  readonly origin: string;
+  readonly build: string;
+  readonly config: string;
+  readonly ledger: Ledger;
+  readonly directory: Directory;
+  /** Wakes a session, so that it looks after itself: after a restart nobody else might. False when it never opened. */
+  readonly wake: (session: SessionId) => Promise<boolean>;
+  readonly now: () => number;
+  readonly random: (length: number) => Uint8Array;
+};
+
+/** The recorder's own log, one JSON line. Never holds bodies, tokens or names. */
+export function alert(code: string, facts: Readonly<Record<string, string | number>>): void {
+  console.error(JSON.stringify({ level: "alert", code, ...facts }));
+}

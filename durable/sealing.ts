@@ -1,0 +1,195 @@
+/** What turns a session's rows into stored objects, heads and a seal. Every step may be repeated after a crash. */
+import { createHash } from "node:crypto";
+import { constants, zstdCompressSync } from "node:zlib";
+import type { Head, HeadStatus, SegmentEntry } from "#durable/format/head.ts";
+import { bytesName, framesName, SEAL_NAME, sessionFolder } from "#durable/format/layout.ts";
+import { principalKey } from "#durable/format/principal.ts";
+import { type Bytes, concat, readUtf8, sha256, toBase64, toHex, utf8 } from "#durable/proof/bytes.ts";
+import { readPem } from "#durable/proof/key.ts";
+import { Range, rangeOf } from "#durable/proof/merkle.ts";
+import { consistencyProof } from "#durable/proof/proofs.ts";
+import { sealHead } from "#durable/proof/seal.ts";
+import type { Tally } from "#durable/store/frame-writer.ts";
+import type { HeadRow, SegmentRow, SessionRows } from "#durable/store/session-rows.ts";
+import type { Means } from "./means.ts";
+import type { Ending, Opened } from "./session.ts";
+
+/** Objects of many megabytes are held whole while they are put: one at a time in a recorder, whatever it has to seal. */
+let carrying = false;
+
+/** Frames after which a progress head is made, whatever the clock says (EVIDENCE §3). */
+export const HEAD_FRAMES = 5_000;
+
+export type Sealing = {
+  readonly means: Means;
+  readonly rows: SessionRows;
+  readonly opened: Opened;
+  readonly ending: Ending | undefined;
+  readonly tally: () => Tally;
+};
+
+/**
+ * One pass over what is due: segments that are cut, a progress head, and after the end the terminal head and the seal.
+ * Returns the sealed root when the session is done. Throws when the archive or the ledger fails; call again.
+ */
+export async function seal(sealing: Sealing): Promise<{ readonly root: string } | undefined> {
+  const { means, rows, opened, ending } = sealing;
+  // Safe here: rows are durable. A segment's bytes are the same at every attempt, and a put never overwrites.
+  for (const segment of rows.segments()) if (segment.stored === 0) await store(sealing, segment);
+  if (!ending) {
+    if (headDue(sealing)) await signHead(sealing, "progress");
+    return undefined;
+  }
+  // Safe here: every segment has been read back from the archive, and its plaintext rows are gone.
+  const terminal = await signHead(sealing, ending.reason === "truncated" ? "truncated" : "closed");
+  // Safe here: the terminal head is in the ledger. Its publication and the seal carry the same bytes.
+  await means.ledger.publish();
+  await means.archive.put(`${sessionFolder(opened.session)}${SEAL_NAME}`, utf8(terminal.bundle), {
+    locked: true,
+  });
+  return { root: terminal.root };
+}
+
+/** Signs the next head and gives it its place in the ledger. A head that was signed before the crash is used again. */
+export async function signHead(sealing: Sealing, status: HeadStatus): Promise<HeadRow> {
+  const { means, rows, opened } = sealing;
+  const last = rows.heads().at(-1);
+  const unplaced = last && last.entry === null ? last : undefined;
+  const wanted =
+    unplaced ??
+    (last && statusOf(last) === status && status !== "progress" ? last : await makeHead(sealing, status));
+  if (wanted.entry !== null) return wanted;
+  const entry = await means.ledger.append(opened.session, wanted.n, wanted.bundle);
+  rows.setEntry(wanted.n, entry);
+  const placed = { ...wanted, entry };
+  return unplaced && statusOf(unplaced) !== status ? signHead(sealing, status) : placed;
+}
+
+function headDue({ means, rows, tally }: Sealing): boolean {
+  const last = rows.heads().at(-1);
+  if (!last || tally().frames <= last.size) return false;
+  const made = Date.parse(headOf(last).madeAt);
+  return tally().frames - last.size >= HEAD_FRAMES || means.now() >= made + means.limits.headSeconds * 1000;
+}
+
+async function makeHead(sealing: Sealing, status: HeadStatus): Promise<HeadRow> {
+  const { means, rows, opened, ending, tally } = sealing;
+  const { archive, now } = means;
+  // From what is durable, not from what is being written: a head never covers a frame that could be lost.
+  const leaves = concat(rows.leaves());
+  const size = leaves.byteLength / 32;
+  const root = toBase64(rangeOf(leaves).root());
+  const previous = rows.heads().at(-1);
+  const { exchanges, c2s, s2c, denied, gaps } = tally();
+  const head: Head = {
+    session: opened.session,
+    status,
+    n: previous ? previous.n + 1 : 0,
+    head: { origin: `${means.origin}/${opened.session}`, size, rootHash: root },
+    ...(previous && {
+      previous: {
+        size: previous.size,
+        rootHash: previous.root,
+        consistency: consistencyProof(leaves, previous.size).map(toBase64),
+      },
+    }),
+    startedAt: new Date(opened.at).toISOString(),
+    madeAt: new Date(now()).toISOString(),
+    ...(ending && { endedAt: new Date(ending.at).toISOString(), reason: ending.reason }),
+    principal: `hmac:${await means.pseudonym(principalKey(opened.opening.principal))}`,
+    gateway: { build: { sha256: means.build }, config: { sha256: means.config } },
+    counts: { frames: size, exchanges, c2s, s2c, denied, gaps },
+    segments: rows
+      .segments()
+      .filter((segment) => segment.stored === 1)
+      .map((segment) => entryOf(rows, segment)),
+    encryption: "none",
+    retention: archive.retention,
+  };
+  const commits =
+    status === "open" || status === "progress"
+      ? []
+      : rows.pushed().map((oid) => ({ ref: `commit/${oid}`, oid }));
+  const bundle = readUtf8(await sealHead(head, commits, readPem(means.sealPub), means.sign)) ?? "";
+  const row = { n: head.n, size, root, bundle };
+  rows.addHead(row);
+  return { ...row, entry: null };
+}
+
+function entryOf(rows: SessionRows, { kind, n, sha256, bytes, first, frames }: SegmentRow): SegmentEntry {
+  if (kind === "bytes") return { name: bytesName(n), sha256, bytes };
+  const leaves = rows.segmentLeaves(n);
+  const range = rangeAt(leaves, first);
+  return { name: framesName(n), sha256, bytes, firstFrame: first, frames, range };
+}
+
+/** The canonical compact range of leaves that begin at `first` of the session. */
+function rangeAt(leaves: Uint8Array, first: number): string[] {
+  const range = new Range(first);
+  for (let at = 0; at < leaves.byteLength; at += 32) range.push(leaves.subarray(at, at + 32));
+  return range.serialise();
+}
+
+async function store(sealing: Sealing, segment: SegmentRow): Promise<void> {
+  while (carrying) await new Promise((resolve) => setTimeout(resolve, 20));
+  carrying = true;
+  try {
+    if (segment.kind === "frames") await storeFrames(sealing, segment);
+    else await storeBytes(sealing, segment);
+  } finally {
+    carrying = false;
+  }
+}
+
+async function storeFrames(
+  { means, rows, opened }: Sealing,
+  { n, sha256: known }: SegmentRow,
+): Promise<void> {
+  if (known === "") pack(rows, n);
+  const packed = concat(rows.packed(n));
+  await means.archive.put(`${sessionFolder(opened.session)}${framesName(n)}`, packed, { locked: true });
+  rows.purge("frames", n);
+}
+
+function pack(rows: SessionRows, n: number): void {
+  const lines = rows.lines(n);
+  const packed = compress(concat(lines.map((row) => row.lines)));
+  const row = {
+    first: lines[0]?.first ?? 0,
+    frames: lines.reduce((sum, { frames }) => sum + frames, 0),
+    sha256: toHex(sha256(packed)),
+    leaves: concat(lines.map(({ leaves }) => leaves)),
+  };
+  rows.setPacked(n, row, packed);
+}
+
+async function storeBytes({ means, rows, opened }: Sealing, { n }: SegmentRow): Promise<void> {
+  const bytes = new Uint8Array(rows.chunkSize(n));
+  const hash = createHash("sha256");
+  let at = 0;
+  for (const chunk of rows.chunks(n)) {
+    bytes.set(chunk, at);
+    hash.update(chunk);
+    at += chunk.byteLength;
+  }
+  await means.archive.put(`${sessionFolder(opened.session)}${bytesName(n)}`, bytes, { locked: true });
+  rows.setBytes(n, hash.digest("hex"), bytes.byteLength);
+  rows.purge("bytes", n);
+}
+
+/** EVIDENCE §2: long-distance matching, a window of 16 MiB, content checksum. */
+function compress(lines: Bytes): Bytes {
+  const params = {
+    [constants.ZSTD_c_compressionLevel]: 3,
+    [constants.ZSTD_c_windowLog]: 24,
+    [constants.ZSTD_c_enableLongDistanceMatching]: 1,
+    [constants.ZSTD_c_checksumFlag]: 1,
+  };
+  return new Uint8Array(zstdCompressSync(lines, { params }));
+}
+
+const headOf = (row: HeadRow): Head => {
+  const { dsseEnvelope } = JSON.parse(row.bundle) as { dsseEnvelope: { payload: string } };
+  return (JSON.parse(atob(dsseEnvelope.payload)) as { predicate: Head }).predicate;
+};
+const statusOf = (row: HeadRow): HeadStatus => headOf(row).status;

@@ -1,0 +1,286 @@
+/** SessionObject: one agent run. Numbers its frames, makes them durable, and seals them when it is over. */
+import { DurableObject } from "cloudflare:workers";
+import type { BodyEnd, Direction, EndReason, Frame } from "#durable/format/frame.ts";
+import type { ExchangeId, SessionId } from "#durable/format/ids.ts";
+import type { RefusalCode } from "#durable/format/refusal.ts";
+import type { Answer, Opening, RequestTape, ResponseTape, SessionView } from "#durable/format/tape.ts";
+import type { FrameWriter } from "#durable/store/frame-writer.ts";
+import { migrate } from "#durable/store/migrations.ts";
+import { nextDelay } from "#durable/store/outbox.ts";
+import { SESSION_MIGRATIONS } from "#durable/store/session-rows.ts";
+import { alert, type Means } from "./means.ts";
+import { HEAD_FRAMES, type Sealing, seal, signHead } from "./sealing.ts";
+import { type Live, SessionTape } from "./session-tape.ts";
+
+/** How a session ended. Absent while it is open. */
+export type Ending = { readonly reason: EndReason | "truncated"; readonly at: number };
+export type Opened = { readonly session: SessionId; readonly opening: Opening; readonly at: number };
+
+export abstract class SessionObject extends DurableObject {
+  protected abstract readonly means: Means;
+  #tape!: SessionTape;
+  /** Kept in memory because every exchange asks; their rows are written with the frames that make them true. */
+  #opened: Opened | undefined;
+  #ending: Ending | undefined;
+  #opening: Promise<void> | undefined;
+  #headSize = 0;
+  #attempts = 0;
+  readonly #waiting = new Set<(reason: string) => void>();
+
+  /** Continues from what is stored. Called once, by the constructor of the class that knows the means. */
+  protected load(): void {
+    migrate(this.ctx.storage.sql, SESSION_MIGRATIONS);
+    this.#tape = new SessionTape(this.ctx.storage, this.means, () =>
+      this.ctx.waitUntil(this.#due(this.means.now())),
+    );
+    const { rows } = this.#tape;
+    this.#opened = rows.fact<Opened>("opened");
+    this.#ending = rows.fact<Ending>("ending");
+    this.#headSize = rows.heads().at(-1)?.size ?? 0;
+    const exchanges = this.#tape.inherited();
+    if (!this.#opened || this.#ending || exchanges.length === 0) return;
+    const cause = "the recorder stopped while exchanges were under way";
+    this.#close({ reason: "truncated", at: this.means.now() }, () => {
+      const lastDurable = this.#tape.tally.frames - 1;
+      return { k: "session.truncated", cause, lastDurable, exchanges } as const;
+    });
+  }
+
+  /** Opens the session at its first exchange, then records request, known body, what it contains, and the decision. */
+  async begin(session: SessionId, opening: Opening, tape: RequestTape): Promise<Answer<null>> {
+    if (this.#ending) {
+      // So that whoever asks the directory next is given a new session.
+      await this.means.directory.tell(this.#view());
+      return no("session_ended", `session ${session} has ended`);
+    }
+    await this.open(session, opening);
+    const { tally, rows } = this.#tape;
+    const { x, connection, operation, method, path, headers, decision, body } = tape;
+    if (tally.live[x]) return no("malformed", `exchange ${x} has begun already`);
+    const allowed = decision?.verdict === "allow";
+    return this.#record((writer) => {
+      tally.exchanges += 1;
+      if (decision?.verdict === "deny") tally.denied += 1;
+      this.#tape.begin(x, tape.bodies);
+      writer.write({ k: "request", x, connection, operation, method, path, headers });
+      for (const frame of tape.git) writer.write(frame);
+      if (body.kind !== "none")
+        this.#tape.data(x, "c2s", 0, body.kind === "whole" ? body.bytes : body.prefix);
+      if (body.kind !== "stream") this.#tape.endBody(x, "c2s", allowed ? "complete" : "refused");
+      if (decision) writer.write({ k: "decision", x, ...decision });
+      const commits = allowed ? tape.git.flatMap((frame) => frame.commits ?? []) : [];
+      for (const { id } of commits) this.#tape.along(() => rows.addPushed(id));
+    });
+  }
+
+  /** Opens the session unless it is open. Its open head is in the ledger before this returns (EVIDENCE §3). */
+  async open(session: SessionId, opening: Opening): Promise<void> {
+    this.#opening ??= this.#open({ session, opening, at: this.means.now() }).catch((error: unknown) => {
+      this.#opening = undefined;
+      throw error;
+    });
+    await this.#opening;
+  }
+
+  async respond(x: ExchangeId, tape: ResponseTape): Promise<Answer<null>> {
+    return this.#recordLive(x, (writer) => {
+      const refusal = tape.refusal && { refusal: tape.refusal };
+      writer.write({ k: "response", x, status: tape.status, headers: tape.headers, ...refusal });
+      if (tape.bytes) this.#tape.data(x, "s2c", 0, tape.bytes);
+      if (tape.end) this.#tape.endBody(x, "s2c", tape.end);
+    });
+  }
+
+  /** Body bytes of one direction at `off`, and their end where it is known. Bytes recorded before are not doubled. */
+  async append(
+    x: ExchangeId,
+    dir: Direction,
+    off: number,
+    bytes: Uint8Array | undefined,
+    end?: BodyEnd,
+  ): Promise<Answer<null>> {
+    const live = this.#tape.tally.live[x];
+    const length = bytes?.byteLength ?? 0;
+    if (live && off !== live[dir]) {
+      if (off + length > live[dir]) return no("malformed", `bytes at ${off}, but ${live[dir]} are recorded`);
+      await this.#tape.flush();
+      return { ok: null };
+    }
+    return this.#recordLive(x, () => {
+      if (bytes) this.#tape.data(x, dir, off, bytes);
+      if (end) this.#tape.endBody(x, dir, end);
+    });
+  }
+
+  /** Request bytes that were read after a refusal and thrown away: their length and digest are kept. */
+  async discarded(x: ExchangeId, off: number, length: number, sha256: string): Promise<Answer<null>> {
+    return this.#recordLive(x, (writer) => {
+      const missing = `${length} request bytes from ${off}, sha256 ${sha256}`;
+      if (length > 0) writer.write({ k: "gap", cause: "refused", exchanges: [x], missing });
+      this.#tape.endBody(x, "c2s", "refused");
+    });
+  }
+
+  /** Something was left out on purpose; says what. */
+  async note(cause: string, missing: string): Promise<Answer<null>> {
+    return this.#record((writer) => {
+      this.#tape.tally.gaps += 1;
+      writer.write({ k: "gap", cause, exchanges: [], missing });
+    });
+  }
+
+  /** Resolves with the reason when the session is over: live exchanges race it. */
+  async over(): Promise<string> {
+    if (this.#ending) return this.#ending.reason;
+    return new Promise((resolve) => {
+      this.#waiting.add(resolve);
+    });
+  }
+
+  /** Ends the session: live bodies are marked as cut, nothing more is recorded, sealing follows on its own. */
+  async end(reason: EndReason, by?: string): Promise<Answer<SessionView>> {
+    if (!this.#opened) return no("session_ended", "this session was never opened");
+    if (!this.#ending) {
+      this.#tape.cutBodies();
+      this.#close({ reason, at: this.means.now() }, () => {
+        return { k: "session.end", reason, ...(by === undefined ? {} : { by }) } as const;
+      });
+      await this.means.directory.tell(this.#view());
+    }
+    return { ok: this.#view() };
+  }
+
+  async view(): Promise<SessionView | undefined> {
+    return this.#opened && this.#view();
+  }
+
+  /** All that a session does by itself: cut by time, progress heads, idle and maximum time, sealing. Retried for ever. */
+  override async alarm(): Promise<void> {
+    try {
+      await this.#tend();
+      this.#attempts = 0;
+    } catch (cause) {
+      this.#attempts += 1;
+      const session = this.#opened?.session ?? "";
+      alert("sealing_delayed", { session, attempt: this.#attempts, cause: String(cause) });
+      await this.#tellDirectory();
+      await this.#due(this.means.now() + nextDelay(this.#attempts, Math.random()));
+    }
+  }
+
+  async #tend(): Promise<void> {
+    const opened = this.#opened;
+    if (!opened) return;
+    await this.open(opened.session, opened.opening);
+    const { limits, now } = this.means;
+    if (!this.#ending) {
+      if (now() >= opened.at + limits.maxSeconds * 1000) await this.end("max");
+      else if (now() >= this.#tape.tally.at + limits.idleSeconds * 1000) await this.end("idle");
+      else await this.#cutByTime();
+    }
+    const sealed = await seal(this.#sealing(opened));
+    this.#headSize = this.#tape.rows.heads().at(-1)?.size ?? 0;
+    if (sealed) this.#tape.rows.setFact("sealed", sealed);
+    await this.#tellDirectory();
+    if (!this.#ending) await this.#due(this.#nextDue(opened));
+    else if (!sealed) await this.#due(now());
+  }
+
+  async #cutByTime(): Promise<void> {
+    const { limits, now } = this.means;
+    const { tally } = this.#tape;
+    const old = (since: number, size: number) => size > 0 && now() >= since + limits.cutSeconds * 1000;
+    const frames = old(tally.framesSince, tally.framesSize);
+    const bytes = old(tally.bytesSince, tally.bytesSize);
+    if (frames) this.#tape.cut("frames");
+    if (bytes) this.#tape.cut("bytes");
+    if (frames || bytes) this.#tape.save();
+  }
+
+  #nextDue({ at }: Opened): number {
+    const { limits, now } = this.means;
+    const { tally } = this.#tape;
+    const soon = now() + Math.min(limits.headSeconds, limits.cutSeconds) * 1000;
+    const due = Math.min(at + limits.maxSeconds * 1000, tally.at + limits.idleSeconds * 1000, soon);
+    return Math.max(due, now() + 50);
+  }
+
+  async #open(opened: Opened): Promise<void> {
+    if (!this.#opened) {
+      const { session, opening } = opened;
+      const { principal, client, conversation } = opening;
+      const known = conversation === undefined ? {} : { conversation };
+      this.#tape.writeWith({ k: "session.start", session, principal, client, ...known }, () =>
+        this.#tape.rows.setFact("opened", opened),
+      );
+      this.#opened = opened;
+      await this.#due(this.#nextDue(opened));
+    }
+    await signHead(this.#sealing(this.#opened), "open");
+    this.#headSize = Math.max(this.#headSize, 1);
+    await this.means.directory.tell(this.#view());
+  }
+
+  /** The last frame of the session, durable at once, with everything before it. */
+  #close(ending: Ending, frame: () => Frame): void {
+    this.#tape.closeWith(frame(), () => this.#tape.rows.setFact("ending", ending));
+    this.#ending = ending;
+    for (const resolve of this.#waiting) resolve(ending.reason);
+    this.#waiting.clear();
+    this.ctx.waitUntil(this.#due(this.means.now()));
+  }
+
+  async #recordLive(x: ExchangeId, write: (writer: FrameWriter, live: Live) => void): Promise<Answer<null>> {
+    if (this.#ending) return no("session_ended", `this session has ended (${this.#ending.reason})`);
+    const live = this.#tape.tally.live[x];
+    if (!live) return no("not_recorded", `exchange ${x} is not under way in this session`);
+    return this.#record((writer) => write(writer, live));
+  }
+
+  async #record(write: (writer: FrameWriter) => void): Promise<Answer<null>> {
+    await this.#tape.record(write);
+    if (this.#tape.tally.frames - this.#headSize >= HEAD_FRAMES)
+      this.ctx.waitUntil(this.#due(this.means.now()));
+    return { ok: null };
+  }
+
+  #sealing(opened: Opened): Sealing {
+    const { tape, ending } = { tape: this.#tape, ending: this.#ending };
+    return { means: this.means, rows: tape.rows, opened, ending, tally: () => tape.tally };
+  }
+
+  #view(): SessionView {
+    const opened = this.#opened;
+    if (!opened) throw new Error("the session is not open");
+    const { principal, client, conversation } = opened.opening;
+    const { frames, exchanges, denied, c2s, s2c } = this.#tape.tally;
+    const ending = this.#ending;
+    const sealed = this.#tape.rows.fact<{ root: string }>("sealed");
+    return {
+      session: opened.session,
+      status: sealed ? "sealed" : ending ? "closing" : "open",
+      principal,
+      client,
+      ...(conversation === undefined ? {} : { conversation }),
+      openedAt: new Date(opened.at).toISOString(),
+      ...(ending && { endedAt: new Date(ending.at).toISOString(), reason: ending.reason }),
+      frames,
+      exchanges,
+      denied,
+      bytes: c2s + s2c,
+      backlog: this.#tape.rows.backlog(),
+      ...(sealed && { root: sealed.root }),
+    };
+  }
+
+  async #tellDirectory(): Promise<void> {
+    if (this.#opened) await this.means.directory.tell(this.#view());
+  }
+
+  async #due(at: number): Promise<void> {
+    const set = await this.ctx.storage.getAlarm();
+    if (set === null || set > at || set < this.means.now()) await this.ctx.storage.setAlarm(at);
+  }
+}
+
+const no = (code: RefusalCode, message: string) => ({ no: { code, message } });

@@ -1,0 +1,252 @@
+/** Turns frames into numbered, salted, hashed lines, and body bytes into chunks of a bytes segment, one batch a turn. */
+import { createHash } from "node:crypto";
+import type { Bodies } from "#durable/format/connection.ts";
+import {
+  type BodyEnd,
+  type Direction,
+  type Frame,
+  frameLine,
+  INLINE_MAX,
+  LINE_MAX,
+  saltText,
+} from "#durable/format/frame.ts";
+import type { ExchangeId } from "#durable/format/ids.ts";
+import { leafHash, type Range } from "#durable/proof/merkle.ts";
+
+/** A frames segment holds at most this many bytes of lines with their LFs (EVIDENCE §2). */
+export const FRAMES_MAX = 16 * 1024 * 1024;
+/** A bytes segment holds at most this many bytes. */
+export const BYTES_MAX = 64 * 1024 * 1024;
+/** Chunks above this are never looked at for text: hashing them once is all a bulk transfer pays for. */
+const TEXT_MAX = 256 * 1024;
+/** One row of a bytes segment: SQLite takes values of at most 8 MB here. */
+const CHUNK_MAX = 1024 * 1024;
+
+/** What a session has counted so far, and which exchanges are under way. Stored with every batch. */
+export type Tally = {
+  frames: number;
+  exchanges: number;
+  denied: number;
+  gaps: number;
+  c2s: number;
+  s2c: number;
+  /** Bytes recorded per direction of each exchange whose response has not ended. */
+  live: Record<string, { c2s: number; s2c: number; ended: readonly Direction[] }>;
+  bytesSegment: number;
+  bytesSize: number;
+  framesSegment: number;
+  framesSize: number;
+  /** When the first line of the current frames segment, or chunk of the current bytes segment, was written; ms. */
+  framesSince: number;
+  bytesSince: number;
+  /** Milliseconds since 1970. */
+  at: number;
+  /** The run of the recorder that wrote it: live exchanges of an earlier run were cut by its end. */
+  epoch: string;
+};
+
+export const emptyTally = (epoch: string): Tally => ({
+  frames: 0,
+  exchanges: 0,
+  denied: 0,
+  gaps: 0,
+  c2s: 0,
+  s2c: 0,
+  live: {},
+  bytesSegment: 0,
+  bytesSize: 0,
+  framesSegment: 0,
+  framesSize: 0,
+  framesSince: 0,
+  bytesSince: 0,
+  at: 0,
+  epoch,
+});
+
+export type Lines = {
+  readonly segment: number;
+  readonly first: number;
+  readonly frames: number;
+  readonly lines: Uint8Array;
+  readonly leaves: Uint8Array;
+};
+export type Chunk = { readonly segment: number; readonly offset: number; readonly bytes: Uint8Array };
+export type Batch = {
+  readonly lines: readonly Lines[];
+  readonly chunks: readonly Chunk[];
+  readonly tally: string;
+};
+
+const encoder = new TextEncoder();
+const decoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
+
+export class FrameWriter {
+  readonly tally: Tally;
+  readonly range: Range;
+  readonly #now: () => number;
+  readonly #random: (length: number) => Uint8Array;
+  #salts: Uint8Array = new Uint8Array(0);
+  #lines: { segment: number; first: number; parts: Uint8Array[]; leaves: Uint8Array[]; size: number }[] = [];
+  #chunks: Chunk[] = [];
+
+  /** Continues from what is stored: its tally, and the tree over its leaves. */
+  constructor(tally: Tally, range: Range, now: () => number, random: (length: number) => Uint8Array) {
+    this.tally = tally;
+    this.range = range;
+    this.#now = now;
+    this.#random = random;
+  }
+
+  /** Writes a metadata frame and returns its index. Throws RangeError when its line would be too long. */
+  write(frame: Frame): number {
+    return this.#write(frame, this.#salt());
+  }
+
+  /** Writes body bytes as they passed. `bytes` is kept until the batch is taken, and must not change. */
+  data(x: ExchangeId, dir: Direction, off: number, bytes: Uint8Array, bodies: Bodies): void {
+    if (bytes.byteLength === 0) return;
+    this.tally[dir] += bytes.byteLength;
+    if (bodies === "digest") {
+      this.#digest(x, dir, off, bytes);
+      return;
+    }
+    const text = bytes.byteLength <= TEXT_MAX ? decode(bytes) : undefined;
+    if (text !== undefined && this.#inline(x, dir, off, bytes, text)) return;
+    for (let at = 0; at < bytes.byteLength; at += CHUNK_MAX)
+      this.#raw(x, dir, off + at, bytes.subarray(at, at + CHUNK_MAX));
+  }
+
+  end(x: ExchangeId, dir: Direction, off: number, end: BodyEnd): void {
+    this.write({ k: "data", x, dir, off, end });
+  }
+
+  get pending(): boolean {
+    return this.#lines.length > 0;
+  }
+
+  /** Closes the current segments: what is written next begins new ones. */
+  cut(what: "frames" | "bytes"): void {
+    if (what === "frames" && this.tally.framesSize > 0) {
+      this.tally.framesSegment += 1;
+      this.tally.framesSize = 0;
+    }
+    if (what === "bytes" && this.tally.bytesSize > 0) {
+      this.tally.bytesSegment += 1;
+      this.tally.bytesSize = 0;
+    }
+  }
+
+  /** Hands over everything written since the last call. The caller makes it durable, all of it or nothing. */
+  take(): Batch {
+    const lines = this.#lines.map(({ segment, first, parts, leaves, size }) => ({
+      segment,
+      first,
+      frames: leaves.length,
+      lines: join(parts, size),
+      leaves: join(leaves, leaves.length * 32),
+    }));
+    const batch = { lines, chunks: this.#chunks, tally: JSON.stringify(this.tally) };
+    this.#lines = [];
+    this.#chunks = [];
+    return batch;
+  }
+
+  #inline(x: ExchangeId, dir: Direction, off: number, bytes: Uint8Array, text: string): boolean {
+    if (bytes.byteLength <= INLINE_MAX) {
+      if (JSON.stringify(text).length > LINE_MAX / 2 && lineBytes(text) > LINE_MAX - 1024) return false;
+      this.write({ k: "data", x, dir, off, d: text });
+      return true;
+    }
+    for (let start = 0; start < bytes.byteLength; ) {
+      const end = characterEnd(bytes, Math.min(start + INLINE_MAX, bytes.byteLength));
+      const piece = bytes.subarray(start, end);
+      const words = decoder.decode(piece);
+      if (lineBytes(words) > LINE_MAX - 1024) this.#raw(x, dir, off + start, piece);
+      else this.write({ k: "data", x, dir, off: off + start, d: words });
+      start = end;
+    }
+    return true;
+  }
+
+  /** A data frame that has length and digest but no bytes. */
+  #digest(x: ExchangeId, dir: Direction, off: number, bytes: Uint8Array): void {
+    const salt = this.#salt();
+    this.#write({ k: "data", x, dir, off, len: bytes.byteLength, sha256: saltedDigest(salt, bytes) }, salt);
+  }
+
+  #raw(x: ExchangeId, dir: Direction, off: number, bytes: Uint8Array): void {
+    if (this.tally.bytesSize + bytes.byteLength > BYTES_MAX) this.cut("bytes");
+    if (this.tally.bytesSize === 0) this.tally.bytesSince = this.#now();
+    const { bytesSegment: segment, bytesSize: offset } = this.tally;
+    const salt = this.#salt();
+    const sha256 = saltedDigest(salt, bytes);
+    this.#chunks.push({ segment, offset, bytes });
+    this.tally.bytesSize += bytes.byteLength;
+    this.#write({ k: "data", x, dir, off, bytes: [segment, offset, bytes.byteLength], sha256 }, salt);
+  }
+
+  #write(frame: Frame, salt: Uint8Array): number {
+    const seq = this.tally.frames;
+    const line = encoder.encode(`${frameLine(seq, this.#now(), saltText(salt), frame)}\n`);
+    if (line.byteLength - 1 > LINE_MAX)
+      throw new RangeError(`a ${frame.k} frame of ${line.byteLength} bytes`);
+    if (this.tally.framesSize + line.byteLength > FRAMES_MAX) this.cut("frames");
+    if (this.tally.framesSize === 0) this.tally.framesSince = this.#now();
+    const leaf = leafHash(line.subarray(0, line.byteLength - 1));
+    this.range.push(leaf);
+    this.tally.frames += 1;
+    this.tally.framesSize += line.byteLength;
+    this.tally.at = this.#now();
+    let open = this.#lines.at(-1);
+    if (open?.segment !== this.tally.framesSegment) {
+      open = { segment: this.tally.framesSegment, first: seq, parts: [], leaves: [], size: 0 };
+      this.#lines.push(open);
+    }
+    open.parts.push(line);
+    open.leaves.push(leaf);
+    open.size += line.byteLength;
+    return seq;
+  }
+
+  #salt(): Uint8Array {
+    if (this.#salts.byteLength < 16) this.#salts = this.#random(2048);
+    const salt = this.#salts.subarray(0, 16);
+    this.#salts = this.#salts.subarray(16);
+    return salt;
+  }
+}
+
+/** SHA-256(salt || bytes), lower-case hex: what a data frame says of bytes that are not in its line (EVIDENCE §1). */
+export function saltedDigest(salt: Uint8Array, bytes: Uint8Array): string {
+  return createHash("sha256").update(salt).update(bytes).digest("hex");
+}
+
+function decode(bytes: Uint8Array): string | undefined {
+  try {
+    return decoder.decode(bytes);
+  } catch {
+    // Not UTF-8: such bytes go to a bytes segment, which is an answer, not a failure.
+    return undefined;
+  }
+}
+
+/** The largest end ≤ `end` that does not cut a UTF-8 character of valid text. */
+function characterEnd(bytes: Uint8Array, end: number): number {
+  let at = end;
+  while (at < bytes.byteLength && ((bytes[at] ?? 0) & 0xc0) === 0x80) at -= 1;
+  return at;
+}
+
+const lineBytes = (text: string): number => encoder.encode(JSON.stringify(text)).byteLength;
+
+function join(parts: readonly Uint8Array[], size: number): Uint8Array {
+  const [only] = parts;
+  if (parts.length === 1 && only) return only;
+  const whole = new Uint8Array(size);
+  let at = 0;
+  for (const part of parts) {
+    whole.set(part, at);
+    at += part.byteLength;
+  }
+  return whole;
+}

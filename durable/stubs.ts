@@ -1,0 +1,33 @@
+/** The only file that knows how objects are named, and what can be called on them. */
+import type { BodyEnd, Direction, EndReason } from "#durable/format/frame.ts";
+import type { ExchangeId, SessionId } from "#durable/format/ids.ts";
+import type { Answer, Opening, RequestTape, ResponseTape, SessionView } from "#durable/format/tape.ts";
+import type { Directory, Ledger } from "./means.ts";
+
+/** A session as its callers see it; each call returns after what it records is durable. */
+export interface Session {
+  begin(session: SessionId, opening: Opening, tape: RequestTape): Promise<Answer<null>>;
+  open(session: SessionId, opening: Opening): Promise<void>;
+  respond(x: ExchangeId, tape: ResponseTape): Promise<Answer<null>>;
+  append(
+    x: ExchangeId,
+    dir: Direction,
+    off: number,
+    bytes: Uint8Array | undefined,
+    end?: BodyEnd,
+  ): Promise<Answer<null>>;
+  discarded(x: ExchangeId, off: number, length: number, sha256: string): Promise<Answer<null>>;
+  note(cause: string, missing: string): Promise<Answer<null>>;
+  over(): Promise<string>;
+  end(reason: EndReason, by?: string): Promise<Answer<SessionView>>;
+  view(): Promise<SessionView | undefined>;
+}
+
+export const sessionOf = (namespace: DurableObjectNamespace, session: SessionId): Session =>
+  namespace.getByName(session) as unknown as Session;
+
+/** One ledger and one directory a recorder. */
+export const ledgerOf = (namespace: DurableObjectNamespace): Ledger =>
+  namespace.getByName("ledger") as unknown as Ledger;
+export const directoryOf = (namespace: DurableObjectNamespace): Directory =>
+  namespace.getByName("directory") as unknown as Directory;

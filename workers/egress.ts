@@ -1,0 +1,232 @@
+/** The egress service: the upstreams' network and credentials. Forwards only what a clearance covers, once. */
+import { WorkerEntrypoint } from "cloudflare:workers";
+import { createHash } from "node:crypto";
+import type { BodyEnd } from "#durable/format/frame.ts";
+import { Refusal } from "#durable/format/refusal.ts";
+import type { Answer, ClearanceClaims } from "#durable/format/tape.ts";
+import { overDaemon } from "./adapters/git/daemon.ts";
+import type { Issuers } from "./contract/issuers.ts";
+import type { Spool } from "./contract/recorder.ts";
+import type { EgressConnection } from "./contract/settings.ts";
+import { type Env, egressEnv } from "./env.ts";
+import { fetchJwks } from "./identity/issuer-keys.ts";
+import { attach } from "./vault/attach.ts";
+import { openClearance } from "./vault/clearance.ts";
+import { Spent } from "./vault/spent.ts";
+import { responseHeaders } from "./wire/headers.ts";
+
+const CHUNK = 1024 * 1024;
+const spent = new Spent();
+
+type Bound = ReturnType<typeof egressEnv>;
+
+export class Egress extends WorkerEntrypoint<Env> {
+  override async fetch(request: Request): Promise<Response> {
+    try {
+      const env = egressEnv(this.env);
+      const clearance = request.headers.get("steno-clearance") ?? "";
+      const claims = await openClearance(env.clearanceKey, clearance, Date.now());
+      const { pathname, search } = new URL(request.url);
+      if (claims.method !== request.method || claims.path !== `${pathname}${search}`)
+        throw new Refusal("denied", "the clearance is for another request");
+      if (!spent.spend(claims, Date.now())) throw new Refusal("denied", "the clearance was used before");
+      const connection = env.settings.connections.find(({ name }) => name === claims.connection);
+      if (!connection)
+        throw new Refusal("unknown_connection", `egress has no connection "${claims.connection}"`);
+      const body = await clearedBody(request, claims, clearance, env, (work) => this.ctx.waitUntil(work));
+      return await dispatch(request, connection, claims, body, env);
+    } catch (thrown) {
+      return refused(thrown);
+    }
+  }
+}
+
+/** JWK sets of the configured issuers, for those who verify tokens and have no network. */
+export class IssuerKeys extends WorkerEntrypoint<Env> implements Issuers {
+  async jwks(index: number): Promise<Answer<string>> {
+    const env = egressEnv(this.env);
+    const issuer = env.settings.issuers[index];
+    if (!issuer) return { no: { code: "identity_unavailable", message: "there is no such issuer" } };
+    try {
+      return {
+        ok: await fetchJwks(
+          env.upstream(issuer.jwksBinding ?? issuer.binding),
+          issuer.issuer,
+          issuer.jwksUri,
+        ),
+      };
+    } catch (thrown) {
+      const message =
+        thrown instanceof Refusal ? thrown.message : `the issuer ${issuer.issuer} cannot be reached`;
+      console.error(JSON.stringify({ level: "alert", code: "identity_unavailable", cause: String(thrown) }));
+      return { no: { code: "identity_unavailable", message } };
+    }
+  }
+}
+
+async function dispatch(
+  request: Request,
+  connection: EgressConnection,
+  claims: ClearanceClaims,
+  body: BodyInit | null,
+  env: Bound,
+): Promise<Response> {
+  const upstream = env.upstream(connection.upstream);
+  const secret = connection.credential;
+  const credential = secret && { scheme: secret.scheme, secret: env.secret(secret.binding) };
+  const base = new URL(connection.base);
+  if (connection.transport === "git-daemon") {
+    const connect = () => upstream.connect(`${base.hostname}:${base.port || "9418"}`);
+    return overDaemon(connect, {
+      host: base.host,
+      base: base.pathname,
+      request: new Request(request, { body: null }),
+      body,
+    });
+  }
+  const headers = attach(
+    new Headers([...request.headers].filter(([name]) => !name.startsWith("steno-"))),
+    credential,
+  );
+  headers.set("host", base.host);
+  const url = `${base.origin}${base.pathname.replace(/\/$/, "")}${claims.path}`;
+  const response = await upstream.fetch(url, {
+    method: claims.method,
+    headers,
+    body,
+    redirect: "manual",
+    encodeResponseBody: "manual",
+  });
+  return new Response(response.body, {
+    status: response.status,
+    headers: kept(response.headers),
+    encodeBody: "manual",
+  });
+}
+
+/** An upstream must not be able to speak in egress's own headers; challenges stay visible to the adapter. */
+function kept(headers: Headers): Headers {
+  const out = responseHeaders(headers);
+  const challenge = headers.get("www-authenticate");
+  if (challenge !== null) out.set("www-authenticate", challenge);
+  return out;
+}
+
+async function clearedBody(
+  request: Request,
+  claims: ClearanceClaims,
+  clearance: string,
+  env: Bound,
+  meanwhile: (work: Promise<unknown>) => void,
+): Promise<BodyInit | null> {
+  switch (claims.body.kind) {
+    case "none":
+      return null;
+    case "whole": {
+      const bytes = new Uint8Array(await request.arrayBuffer());
+      if (createHash("sha256").update(bytes).digest("hex") !== claims.body.sha256)
+        throw new Refusal("denied", "the clearance is for another body");
+      return bytes;
+    }
+    case "stream": {
+      if (!request.body) throw new Refusal("denied", "the clearance is for a streamed body");
+      const length = request.headers.get("content-length");
+      const { readable, writable } =
+        length === null ? new IdentityTransformStream() : new FixedLengthStream(Number(length));
+      const reader = request.body.getReader({ mode: "byob" });
+      const prefix = await readPrefix(reader, claims.body.prefix, env.settings.stallSeconds);
+      if (createHash("sha256").update(prefix).digest("hex") !== claims.body.sha256)
+        throw new Refusal("denied", "the clearance is for another body");
+      meanwhile(spool(reader, writable, prefix, clearance, env.spool, env.settings.stallSeconds));
+      return readable;
+    }
+  }
+}
+
+async function readPrefix(
+  reader: ReadableStreamBYOBReader,
+  length: number,
+  seconds: number,
+): Promise<Uint8Array> {
+  const prefix = new Uint8Array(length);
+  for (let at = 0; at < length; ) {
+    const { value, done } = await inTime(reader.read(new Uint8Array(length - at)), seconds);
+    if (done || !value) throw new Refusal("malformed", "the request body ended early");
+    prefix.set(value, at);
+    at += value.byteLength;
+  }
+  return prefix;
+}
+
+/** Chunk n leaves once chunk n is durable. A client that hangs up, or a recorder that cannot write, cuts the upload. */
+async function spool(
+  reader: ReadableStreamBYOBReader,
+  writable: WritableStream<Uint8Array>,
+  prefix: Uint8Array,
+  clearance: string,
+  record: Spool,
+  seconds: number,
+): Promise<void> {
+  const writer = writable.getWriter();
+  let off = prefix.byteLength;
+  let end: BodyEnd = "cut";
+  try {
+    if (off > 0) await writer.write(prefix);
+    for (;;) {
+      const { value, done } = await inTime(reader.read(new Uint8Array(CHUNK)), seconds);
+      if (done || !value) break;
+      sure(await record.append(clearance, off, value));
+      off += value.byteLength;
+      await writer.write(value);
+    }
+    end = "complete";
+    sure(await record.finish(clearance, off, end));
+    await writer.close();
+  } catch (cause) {
+    // Upstream sees a body that breaks off, never one that looks whole.
+    await Promise.allSettled([
+      writer.abort(cause),
+      reader.cancel(cause),
+      end === "cut" ? record.finish(clearance, off, "cut") : undefined,
+    ]);
+  }
+}
+
+async function inTime<T>(work: Promise<T>, seconds: number): Promise<T> {
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  const late = new Promise<never>((_, reject) => {
+    timer = setTimeout(
+      () => reject(new Refusal("upstream_timeout", `nothing was sent for ${seconds} s`)),
+      seconds * 1000,
+    );
+  });
+  try {
+    return await Promise.race([work, late]);
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+function sure(answer: Answer<unknown>): void {
+  if ("no" in answer) throw new Refusal(answer.no.code, answer.no.message);
+}
+
+/** A no for the gateway, in headers that upstreams cannot set. The cause stays in egress's own log. */
+function refused(thrown: unknown): Response {
+  const refusal =
+    thrown instanceof Refusal
+      ? thrown
+      : new Refusal("upstream_unreachable", "the upstream cannot be reached", { cause: thrown });
+  console.error(
+    JSON.stringify({
+      level: "warn",
+      code: refusal.code,
+      message: refusal.message,
+      cause: String(refusal.cause ?? ""),
+    }),
+  );
+  return new Response(refusal.message, {
+    status: refusal.status,
+    headers: { "steno-refusal": refusal.code },
+  });
+}

@@ -1,0 +1,76 @@
+/** The gateway service: the agents' socket. Decodes and decides; holds no credential and opens no connection. */
+import { WorkerEntrypoint } from "cloudflare:workers";
+import * as v from "valibot";
+import type { ConnectionKind } from "#durable/format/connection.ts";
+import { ConnectionName, mintExchangeId } from "#durable/format/ids.ts";
+import type { Principal } from "#durable/format/principal.ts";
+import type { Adapter, Incoming } from "./adapters/adapter.ts";
+import { gitAdapter } from "./adapters/git/adapter.ts";
+import { sessionRoutes } from "./api/sessions.ts";
+import { type Env, gatewayEnv } from "./env.ts";
+import { carriedToken } from "./identity/carrier.ts";
+import { makeAuthenticator } from "./identity/token.ts";
+import type { Means, Received } from "./pipeline/exchange.ts";
+import { run } from "./pipeline/pipeline.ts";
+
+/** Adding a kind without an adapter does not compile. */
+const adapters: Readonly<Record<ConnectionKind, Adapter>> = { git: gitAdapter as Adapter };
+
+type Answer = (request: Request, ctx: ExecutionContext) => Promise<Response>;
+
+/** One per isolate: verified tokens and issuers' keys are remembered between requests. */
+let answer: Answer | undefined;
+
+export class Gateway extends WorkerEntrypoint<Env> {
+  override fetch(request: Request): Promise<Response> {
+    answer ??= host(this.env);
+    return answer(request, this.ctx as ExecutionContext);
+  }
+}
+
+function host(raw: Env): Answer {
+  const env = gatewayEnv(raw);
+  const now = () => Date.now();
+  const identify = makeAuthenticator({
+    issuers: env.settings.issuers,
+    keys: env.issuers,
+    now,
+    audience: "agent",
+  });
+  const authenticate = async (request: Request): Promise<Principal> =>
+    (await identify(carriedToken(request.headers))).principal;
+  const random = (length: number) => crypto.getRandomValues(new Uint8Array(length));
+  const means = (ctx: ExecutionContext): Means => ({
+    settings: env.settings,
+    adapters,
+    authenticate,
+    evaluator: env.evaluator,
+    append: env.append,
+    egress: env.egress,
+    now,
+    random,
+    meanwhile: (work) => ctx.waitUntil(work),
+  });
+  const app = sessionRoutes({ append: env.append, authenticate });
+  return async (request, ctx) => {
+    const received = receive(request, now(), random);
+    return received ? run(received, means(ctx)) : app.fetch(request, raw, ctx);
+  };
+}
+
+/** An exchange when the URL is `/<kind>/<connection>/…`; undefined for the gateway's own paths. */
+function receive(request: Request, at: number, random: (length: number) => Uint8Array): Received | undefined {
+  const { pathname, search } = new URL(request.url);
+  const [, kind = "", named = ""] = pathname.split("/", 3);
+  const parsed = v.safeParse(ConnectionName, named);
+  if (!Object.hasOwn(adapters, kind) || !parsed.success) return undefined;
+  const name = parsed.output;
+  const adapter = adapters[kind as ConnectionKind];
+  const incoming: Incoming = {
+    request,
+    connection: { name, kind: adapter.kind, bodies: "full" },
+    path: pathname.slice(kind.length + name.length + 2) || "/",
+    query: search,
+  };
+  return { x: mintExchangeId(at, random(10)), incoming, adapter };
+}

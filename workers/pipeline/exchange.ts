@@ -1,0 +1,39 @@
+/** An exchange on its way: each step returns a richer, readonly type, and `forward` accepts only what was cleared. */
+
+import type { ConnectionKind } from "#durable/format/connection.ts";
+import type { Decision } from "#durable/format/decision.ts";
+import type { ExchangeId, SessionId } from "#durable/format/ids.ts";
+import type { Principal } from "#durable/format/principal.ts";
+import type { Opening } from "#durable/format/tape.ts";
+import type { Adapter, Incoming, Inspected } from "#workers/adapters/adapter.ts";
+import type { Evaluator } from "#workers/contract/evaluator.ts";
+import type { Append } from "#workers/contract/recorder.ts";
+import type { GatewaySettings } from "#workers/contract/settings.ts";
+
+/** What the pipeline works with: made once a request, since streams and calls belong to their request. */
+export type Means = {
+  readonly settings: GatewaySettings;
+  readonly adapters: Readonly<Record<ConnectionKind, Adapter>>;
+  readonly authenticate: (request: Request) => Promise<Principal>;
+  readonly evaluator: Evaluator;
+  readonly append: Append;
+  readonly egress: Fetcher;
+  readonly now: () => number;
+  readonly random: (length: number) => Uint8Array;
+  /** Keeps work alive that goes on while the response streams. Nothing durable may depend on it. */
+  readonly meanwhile: (work: Promise<unknown>) => void;
+};
+
+/** `incoming.connection` is only what the URL says until it is resolved. */
+export type Received = { readonly x: ExchangeId; readonly incoming: Incoming; readonly adapter: Adapter };
+export type Authenticated = Received & { readonly principal: Principal; readonly opening: Opening };
+export type Resolved = Authenticated & { readonly connection: Incoming["connection"] };
+export type Read = Resolved & { readonly inspected: Inspected };
+export type Decided = Read & { readonly decision: Decision };
+export type Recorded = Decided & { readonly session: SessionId; readonly clearance: string | undefined };
+
+declare const cleared: unique symbol;
+/** Only `clear` makes one. */
+export type Cleared = Recorded & { readonly clearance: string; readonly [cleared]: true };
+export type Forwarded = Cleared & { readonly response: Response };
+export type Reached = Received | Authenticated | Resolved | Read | Decided | Recorded;

@@ -1,0 +1,54 @@
+/** Sends a cleared exchange upstream through egress, which checks the clearance and adds the credential. */
+import { REFUSALS, Refusal, type RefusalCode } from "#durable/format/refusal.ts";
+import type { Inspected } from "#workers/adapters/adapter.ts";
+import type { Body } from "#workers/wire/body.ts";
+import type { Cleared, Forwarded, Means } from "./exchange.ts";
+
+export async function forward(cleared: Cleared, means: Means): Promise<Forwarded> {
+  const { adapter, inspected, clearance } = cleared;
+  const response = await adapter.forward(inspected, (outgoing) => send(outgoing, clearance, means));
+  return { ...cleared, response };
+}
+
+async function send({ outgoing, body }: Inspected, clearance: string, means: Means): Promise<Response> {
+  const headers = new Headers(outgoing.headers.map(([name, value]) => [name, value]));
+  headers.set("steno-clearance", clearance);
+  const response = await means.egress.fetch(`http://egress${outgoing.path}`, {
+    method: outgoing.method,
+    headers,
+    body: outgoingBody(body, means),
+    redirect: "manual",
+    encodeResponseBody: "manual",
+  });
+  const code = response.headers.get("steno-refusal");
+  if (code !== null) throw new Refusal(codeOf(code), await response.text());
+  return response;
+}
+
+/** The prefix that was read, then the rest: natively piped, with the sender's length where it gave one. */
+function outgoingBody(body: Body, means: Means): BodyInit | null {
+  if (body.kind === "none") return null;
+  if (body.kind === "whole") return body.bytes;
+  const { readable, writable } =
+    body.length === undefined ? new IdentityTransformStream() : new FixedLengthStream(body.length);
+  means.meanwhile(fill(writable, body.prefix, body.rest));
+  return readable;
+}
+
+async function fill(
+  writable: WritableStream<Uint8Array>,
+  prefix: Uint8Array,
+  rest: ReadableStream<Uint8Array>,
+): Promise<void> {
+  try {
+    const writer = writable.getWriter();
+    if (prefix.byteLength > 0) await writer.write(prefix);
+    writer.releaseLock();
+    await rest.pipeTo(writable);
+  } catch {
+    // The client or egress hung up. Egress sees the body end early, records it as cut, and answers for both.
+  }
+}
+
+const codeOf = (text: string): RefusalCode =>
+  text in REFUSALS ? (text as RefusalCode) : "upstream_protocol";

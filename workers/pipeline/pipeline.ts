@@ -1,0 +1,31 @@
+/** The sentence. Nothing else knows the order, and nothing else catches refusals. */
+import { authenticate } from "./authenticate.ts";
+import { clear } from "./clear.ts";
+import { decide } from "./decide.ts";
+import type { Means, Reached, Received } from "./exchange.ts";
+import { forward } from "./forward.ts";
+import { record } from "./record.ts";
+import { refuse } from "./refuse.ts";
+import { release } from "./release.ts";
+import { resolve } from "./resolve.ts";
+
+export async function run(received: Received, means: Means): Promise<Response> {
+  let reached: Reached = received;
+  try {
+    const authenticated = await authenticate(received, means);
+    reached = authenticated;
+    const resolved = resolve(authenticated, means);
+    reached = resolved;
+    const inspected = await resolved.adapter.inspect(resolved.incoming);
+    const read = { ...resolved, inspected };
+    reached = read;
+    const decided = await decide(read, means);
+    reached = decided;
+    const recorded = await record(decided, means);
+    reached = recorded;
+    const forwarded = await forward(clear(recorded), means);
+    return await release(forwarded, means);
+  } catch (thrown) {
+    return refuse(thrown, reached, means);
+  }
+}

@@ -1,0 +1,149 @@
+/** Response bytes reach the agent only after they are durable: small bodies in one append, others chunk by chunk. */
+import type { BodyEnd, Header } from "#durable/format/frame.ts";
+import { Refusal } from "#durable/format/refusal.ts";
+import type { Answer } from "#durable/format/tape.ts";
+import { responseHeaders } from "#workers/wire/headers.ts";
+import type { Forwarded, Means } from "./exchange.ts";
+
+/** Bodies of a declared length up to this are recorded with their head. */
+const SMALL = 256 * 1024;
+const CHUNK = 1024 * 1024;
+/** A stream that is older than this watches for the end of its session. */
+const WATCH_MS = 1_000;
+
+export async function release(forwarded: Forwarded, means: Means): Promise<Response> {
+  const { response } = forwarded;
+  const headers: Header[] = [...responseHeaders(response.headers)];
+  if (!response.body) return whole(forwarded, headers, new Uint8Array(0), means);
+  const declared = Number(response.headers.get("content-length") ?? Number.NaN);
+  if (declared <= SMALL) {
+    const bytes = new Uint8Array(await response.arrayBuffer());
+    if (bytes.byteLength !== declared)
+      throw new Refusal("upstream_protocol", "the upstream's answer ended early");
+    return whole(forwarded, headers, bytes, means);
+  }
+  return stream(forwarded, response.body, headers, Number.isNaN(declared) ? undefined : declared, means);
+}
+
+async function whole(
+  forwarded: Forwarded,
+  headers: Header[],
+  bytes: Uint8Array<ArrayBuffer>,
+  means: Means,
+): Promise<Response> {
+  const { session, x, response } = forwarded;
+  const { status } = response;
+  sure(await means.append.respond(session, x, { status, headers, bytes, end: "complete" }));
+  const body = response.body ? bytes : null;
+  return new Response(body, { status, headers: own(forwarded, headers), encodeBody: "manual" });
+}
+
+async function stream(
+  forwarded: Forwarded,
+  source: ReadableStream<Uint8Array>,
+  headers: Header[],
+  length: number | undefined,
+  means: Means,
+): Promise<Response> {
+  const { session, x, response } = forwarded;
+  const { status } = response;
+  const reader = source.getReader({ mode: "byob" });
+  const first = await next(reader, means);
+  const bytes = first.value ?? new Uint8Array(0);
+  sure(
+    await means.append.respond(session, x, {
+      status,
+      headers,
+      bytes,
+      ...(first.done ? { end: "complete" } : {}),
+    }),
+  );
+  if (first.done)
+    return new Response(bytes, { status, headers: own(forwarded, headers), encodeBody: "manual" });
+  const { readable, writable } =
+    length === undefined ? new IdentityTransformStream() : new FixedLengthStream(length);
+  means.meanwhile(pump(forwarded, reader, writable, bytes, means));
+  return new Response(readable, { status, headers: own(forwarded, headers), encodeBody: "manual" });
+}
+
+/** Reads, records, then writes; one chunk at a time, so that what is held is bounded and what was released is known. */
+async function pump(
+  { session, x }: Forwarded,
+  reader: ReadableStreamBYOBReader,
+  writable: WritableStream<Uint8Array>,
+  first: Uint8Array,
+  means: Means,
+): Promise<void> {
+  const writer = writable.getWriter();
+  const over = watch(session, means);
+  let off = first.byteLength;
+  let end: BodyEnd = "cut";
+  try {
+    await writer.write(first);
+    for (;;) {
+      const chunk = await Promise.race([next(reader, means), over.ended]);
+      if (chunk.done) break;
+      sure(await means.append.release(session, x, off, chunk.value));
+      off += chunk.value.byteLength;
+      await writer.write(chunk.value);
+    }
+    end = "complete";
+    sure(await means.append.finish(session, x, off, end));
+    await writer.close();
+  } catch (cause) {
+    // The upstream failed, the agent hung up, the session ended, or the recorder cannot write: in each case nothing
+    // more passes, and the record says that the body was cut where it was.
+    await Promise.allSettled([
+      writer.abort(cause),
+      reader.cancel(cause),
+      end === "cut" ? means.append.finish(session, x, off, "cut") : undefined,
+    ]);
+  } finally {
+    over.stop();
+  }
+}
+
+type Chunk =
+  | { readonly done: false; readonly value: Uint8Array }
+  | { readonly done: true; readonly value?: Uint8Array };
+
+async function next(reader: ReadableStreamBYOBReader, means: Means): Promise<Chunk> {
+  const seconds = means.settings.stallSeconds;
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  const stalled = new Promise<never>((_, reject) => {
+    const late = () => reject(new Refusal("upstream_timeout", `the upstream sent nothing for ${seconds} s`));
+    timer = setTimeout(late, seconds * 1000);
+  });
+  try {
+    const { value, done } = await Promise.race([reader.read(new Uint8Array(CHUNK)), stalled]);
+    return done || !value ? { done: true } : { done: false, value };
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+/** Rejects `ended` when the session is over: a kill cuts streams that wait for a silent upstream. */
+function watch(session: Forwarded["session"], means: Means): { ended: Promise<never>; stop: () => void } {
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  const ended = new Promise<never>((_, reject) => {
+    timer = setTimeout(() => {
+      means.append
+        .ended(session)
+        .then((reason) => reject(new Refusal("session_ended", `the session ended (${reason})`)), reject);
+    }, WATCH_MS);
+  });
+  // Nobody may be waiting when it rejects: the stream has ended then, and the rejection says nothing new.
+  ended.catch(() => undefined);
+  return { ended, stop: () => clearTimeout(timer) };
+}
+
+function own({ session, x }: Forwarded, headers: readonly Header[]): Headers {
+  const all = new Headers(headers.map(([name, value]) => [name, value]));
+  all.set("steno-session", session);
+  all.set("steno-exchange", x);
+  return all;
+}
+
+function sure(answer: Answer<unknown>): void {
+  if ("no" in answer) throw new Refusal(answer.no.code, answer.no.message);
+}

@@ -1,0 +1,58 @@
+/** What the recorder's objects work with, made from its bindings once. */
+import type { Means } from "#durable/means.ts";
+import { toHex } from "#durable/proof/bytes.ts";
+import { subtleSigner } from "#durable/proof/dsse.ts";
+import type { Archive } from "#durable/store/archive.ts";
+import { directoryArchive } from "#durable/store/directory-archive.ts";
+import { s3Archive } from "#durable/store/s3-archive.ts";
+import { directoryOf, ledgerOf, sessionOf } from "#durable/stubs.ts";
+import { type Env, recorderEnv } from "./env.ts";
+
+const made = new WeakMap<Env, Means>();
+
+export function recorderMeans(env: Env): Means {
+  const known = made.get(env);
+  if (known) return known;
+  const means = makeMeans(env);
+  made.set(env, means);
+  return means;
+}
+
+function makeMeans(raw: Env): Means {
+  const env = recorderEnv(raw);
+  const { settings } = env;
+  return {
+    limits: settings,
+    archive: archiveOf(env),
+    sign: async (bytes) => new Uint8Array(await subtleSigner(env.sealKey)(bytes)),
+    sealPub: env.sealPub,
+    pseudonym: async (text) => {
+      const digest = await crypto.subtle.sign("HMAC", env.pseudonymKey, new TextEncoder().encode(text));
+      return toHex(new Uint8Array(digest));
+    },
+    origin: settings.origin,
+    build: settings.build,
+    config: settings.config,
+    ledger: {
+      append: (session, n, bundle) => ledgerOf(env.ledger).append(session, n, bundle),
+      publish: () => ledgerOf(env.ledger).publish(),
+    },
+    directory: {
+      resolve: (key, opening) => directoryOf(env.directory).resolve(key, opening),
+      find: (session) => directoryOf(env.directory).find(session),
+      list: () => directoryOf(env.directory).list(),
+      tell: (view) => directoryOf(env.directory).tell(view),
+    },
+    wake: async (session) => (await sessionOf(env.sessions, session).view()) !== undefined,
+    now: () => Date.now(),
+    random: (length) => crypto.getRandomValues(new Uint8Array(length)),
+  };
+}
+
+function archiveOf(env: ReturnType<typeof recorderEnv>): Archive {
+  const { archive } = env.settings;
+  const { retentionDays } = archive;
+  if (archive.kind === "directory")
+    return directoryArchive({ fetch: (url, init) => fetch(url, init), retentionDays });
+  return s3Archive({ ...archive, ...env.archiveKeys(), now: () => Date.now(), timeoutMs: 60_000 });
+}

@@ -1,0 +1,231 @@
+/** The recorder service: the objects, the archive and the seal key; reached only through the entrypoints below. */
+import { WorkerEntrypoint } from "cloudflare:workers";
+import { DirectoryObject as DirectoryBase } from "#durable/directory.ts";
+import type { BodyEnd } from "#durable/format/frame.ts";
+import type { ConnectionName, ExchangeId, SessionId } from "#durable/format/ids.ts";
+import { type Principal, principalKey } from "#durable/format/principal.ts";
+import type { RefusalCode } from "#durable/format/refusal.ts";
+import type { Answer, Begun, Opening, RequestTape, ResponseTape, SessionView } from "#durable/format/tape.ts";
+import { LedgerObject as LedgerBase } from "#durable/ledger.ts";
+import { alert } from "#durable/means.ts";
+import { SessionObject as SessionBase } from "#durable/session.ts";
+import { directoryOf, type Session, sessionOf } from "#durable/stubs.ts";
+import type {
+  Append as AppendContract,
+  Kill as KillContract,
+  Read as ReadContract,
+  Spool as SpoolContract,
+} from "#workers/contract/recorder.ts";
+import { bodyClaims, mintClearance, openClearance } from "#workers/vault/clearance.ts";
+import { type Env, recorderEnv } from "./env.ts";
+import { recorderMeans } from "./recorder-means.ts";
+import { admitRefusal } from "./refusal-rate.ts";
+import { NODE_OPENING, sessionFor } from "./session-for.ts";
+
+export class SessionObject extends SessionBase {
+  protected override readonly means;
+  constructor(state: DurableObjectState, env: Env) {
+    super(state, env);
+    this.means = recorderMeans(env);
+    this.load();
+  }
+}
+
+export class LedgerObject extends LedgerBase {
+  protected override readonly means;
+  constructor(state: DurableObjectState, env: Env) {
+    super(state, env);
+    this.means = recorderMeans(env);
+    this.load();
+  }
+}
+
+export class DirectoryObject extends DirectoryBase {
+  protected override readonly means;
+  constructor(state: DurableObjectState, env: Env) {
+    super(state, env);
+    this.means = recorderMeans(env);
+    this.load();
+  }
+}
+
+/** How long egress may take to begin: a clearance is for now, not for later. */
+const CLEARANCE_MS = 60_000;
+
+export class Append extends WorkerEntrypoint<Env> implements AppendContract {
+  async begin(opening: Opening, tape: RequestTape): Promise<Answer<Begun>> {
+    return recorded<Begun>(async () => {
+      const begun = await sessionFor(this.env, opening, (session, stub) =>
+        stub.begin(session, opening, tape),
+      );
+      if ("no" in begun) return begun;
+      const { session } = begun.ok;
+      if (tape.decision?.verdict !== "allow") return { ok: { session } };
+      // The append is durable here: the object's output gate held its reply until then.
+      const now = Date.now();
+      const clearance = await mintClearance(recorderEnv(this.env).clearanceKey, {
+        session,
+        x: tape.x,
+        connection: tape.connection as ConnectionName,
+        method: tape.method,
+        path: tape.path,
+        verdict: "allow",
+        body: bodyClaims(tape.body),
+        expires: now + CLEARANCE_MS,
+        nonce: tape.x,
+      });
+      return { ok: { session, clearance } };
+    });
+  }
+
+  async respond(session: SessionId, x: ExchangeId, tape: ResponseTape): Promise<Answer<null>> {
+    return recorded(() => this.#session(session).respond(x, tape));
+  }
+
+  async release(
+    session: SessionId,
+    x: ExchangeId,
+    off: number,
+    bytes: Uint8Array,
+    end?: BodyEnd,
+  ): Promise<Answer<null>> {
+    return recorded(() => this.#session(session).append(x, "s2c", off, bytes, end));
+  }
+
+  async finish(session: SessionId, x: ExchangeId, off: number, end: BodyEnd): Promise<Answer<null>> {
+    return recorded(() => this.#session(session).append(x, "s2c", off, undefined, end));
+  }
+
+  async discarded(
+    session: SessionId,
+    x: ExchangeId,
+    off: number,
+    length: number,
+    sha256: string,
+  ): Promise<Answer<null>> {
+    return recorded(() => this.#session(session).discarded(x, off, length, sha256));
+  }
+
+  async ended(session: SessionId): Promise<string> {
+    return this.#session(session).over();
+  }
+
+  async refuse(tape: RequestTape, response: ResponseTape): Promise<Answer<{ session: SessionId } | null>> {
+    return recorded<{ session: SessionId } | null>(async () => {
+      const admitted = admitRefusal(Date.now());
+      if (!admitted) return { ok: null };
+      const begun = await sessionFor(this.env, NODE_OPENING, async (session, stub) => {
+        if (admitted.dropped > 0)
+          await stub.note("rate", `${admitted.dropped} refusals of callers who were not known`);
+        return stub.begin(session, NODE_OPENING, tape);
+      });
+      if ("no" in begun) return begun;
+      const answer = await this.#session(begun.ok.session).respond(tape.x, response);
+      return "no" in answer ? answer : begun;
+    });
+  }
+
+  async open(opening: Opening): Promise<Answer<SessionView>> {
+    return recorded(async () => {
+      const { directory } = recorderMeans(this.env);
+      const found = await directory.resolve(`explicit ${crypto.randomUUID()}`, opening);
+      if ("full" in found)
+        return no("backlog_full", "the archive is behind: no new sessions until it has caught up");
+      const stub = this.#session(found.session);
+      await stub.open(found.session, opening);
+      const view = await stub.view();
+      return view ? { ok: view } : no("not_recorded", "the session could not be opened");
+    });
+  }
+
+  async own(principal: Principal): Promise<Answer<readonly SessionView[]>> {
+    return recorded(async () => {
+      const all = await directoryOf(recorderEnv(this.env).directory).list();
+      return { ok: all.filter((view) => principalKey(view.principal) === principalKey(principal)) };
+    });
+  }
+
+  async show(principal: Principal, session: SessionId): Promise<Answer<SessionView>> {
+    return recorded(async () => {
+      const view = await newest(this.env, session);
+      return view && principalKey(view.principal) === principalKey(principal)
+        ? { ok: view }
+        : notYours(session);
+    });
+  }
+
+  async end(principal: Principal, session: SessionId): Promise<Answer<SessionView>> {
+    return recorded(async () => {
+      const shown = await this.show(principal, session);
+      return "no" in shown ? shown : this.#session(session).end("request");
+    });
+  }
+
+  #session(session: SessionId): Session {
+    return sessionOf(recorderEnv(this.env).sessions, session);
+  }
+}
+
+export class Spool extends WorkerEntrypoint<Env> implements SpoolContract {
+  async append(clearance: string, off: number, bytes: Uint8Array): Promise<Answer<null>> {
+    return recorded(() => this.#of(clearance, (stub, x) => stub.append(x, "c2s", off, bytes)));
+  }
+
+  async finish(clearance: string, off: number, end: BodyEnd): Promise<Answer<null>> {
+    return recorded(() => this.#of(clearance, (stub, x) => stub.append(x, "c2s", off, undefined, end)));
+  }
+
+  /** The clearance names session and exchange; it may have expired since: a long upload is still under it. */
+  async #of(
+    clearance: string,
+    call: (stub: Session, x: ExchangeId) => Promise<Answer<null>>,
+  ): Promise<Answer<null>> {
+    const env = recorderEnv(this.env);
+    const claims = await openClearance(env.clearanceKey, clearance, 0);
+    return call(sessionOf(env.sessions, claims.session), claims.x);
+  }
+}
+
+export class Read extends WorkerEntrypoint<Env> implements ReadContract {
+  async list(): Promise<Answer<readonly SessionView[]>> {
+    return recorded(async () => ({ ok: await directoryOf(recorderEnv(this.env).directory).list() }));
+  }
+
+  async show(session: SessionId): Promise<Answer<SessionView>> {
+    return recorded(async () => {
+      const view = await newest(this.env, session);
+      return view ? { ok: view } : no("unknown_path", `there is no session ${session}`);
+    });
+  }
+}
+
+export class Kill extends WorkerEntrypoint<Env> implements KillContract {
+  async kill(session: SessionId, by: Principal): Promise<Answer<SessionView>> {
+    return recorded(async () => {
+      const view = await newest(this.env, session);
+      if (!view) return no("unknown_path", `there is no session ${session}`);
+      return sessionOf(recorderEnv(this.env).sessions, session).end("killed", `${by.issuer} ${by.subject}`);
+    });
+  }
+}
+
+/** A sealed session is asked of the directory, a live one of itself: the directory's copy is as old as its last news. */
+async function newest(env: Env, session: SessionId): Promise<SessionView | undefined> {
+  const { directory, sessions } = recorderEnv(env);
+  const found = await directoryOf(directory).find(session);
+  if (!found || found.view.status === "sealed") return found?.view;
+  return (await sessionOf(sessions, session).view()) ?? found.view;
+}
+
+const no = (code: RefusalCode, message: string) => ({ no: { code, message } });
+const notYours = (session: SessionId) => no("not_yours", `session ${session} is not one of yours`);
+
+/** No record, no traffic: whatever goes wrong in here reaches the caller as `not_recorded`, and the node's log in full. */
+async function recorded<T>(work: () => Promise<Answer<T>>): Promise<Answer<T>> {
+  try {
+    return await work();
+  } catch (cause) {
+    alert("not_recorded", { cause: String(cause instanceof Error ? (cause.stack ?? cause) : cause) });
+    return no("not_recorded", "the recorder cannot write, so nothing passes");
+  }
+}

@@ -1,0 +1,61 @@
+/** Finds the session an exchange belongs to. The answer is remembered in the recorder's isolate: it changes once a session. */
+import type { SessionId } from "#durable/format/ids.ts";
+import { NODE, principalKey } from "#durable/format/principal.ts";
+import type { Answer, Opening } from "#durable/format/tape.ts";
+import { directoryOf, type Session, sessionOf } from "#durable/stubs.ts";
+import { type Env, recorderEnv } from "./env.ts";
+
+export const NODE_OPENING: Opening = { principal: NODE, client: "steno" };
+
+const KNOWN_MAX = 10_000;
+/** By key of principal, client and conversation. */
+const known = new Map<string, SessionId>();
+/** Explicit sessions, by id: the key of the principal they belong to. */
+const owners = new Map<SessionId, string>();
+
+export async function sessionFor(
+  env: Env,
+  opening: Opening,
+  call: (session: SessionId, stub: Session) => Promise<Answer<null>>,
+): Promise<Answer<{ session: SessionId }>> {
+  const { sessions, directory } = recorderEnv(env);
+  if (opening.session) {
+    const owner = owners.get(opening.session) ?? (await ownerOf(env, opening.session));
+    if (owner !== principalKey(opening.principal))
+      return { no: { code: "not_yours", message: `session ${opening.session} is not one of yours` } };
+    remember(owners, opening.session, owner);
+    const answer = await call(opening.session, sessionOf(sessions, opening.session));
+    return "no" in answer ? answer : { ok: { session: opening.session } };
+  }
+  const key = JSON.stringify([principalKey(opening.principal), opening.client, opening.conversation ?? ""]);
+  for (let attempt = 0; ; attempt++) {
+    let session = known.get(key);
+    if (!session) {
+      const found = await directoryOf(directory).resolve(key, opening);
+      if ("full" in found)
+        return {
+          no: {
+            code: "backlog_full",
+            message: "the archive is behind: no new sessions until it has caught up",
+          },
+        };
+      session = found.session;
+      remember(known, key, session);
+    }
+    const answer = await call(session, sessionOf(sessions, session));
+    if (!("no" in answer)) return { ok: { session } };
+    known.delete(key);
+    // It ended since it was found; the principal's next exchange opens a new one.
+    if (answer.no.code !== "session_ended" || attempt > 2) return answer;
+  }
+}
+
+async function ownerOf(env: Env, session: SessionId): Promise<string | undefined> {
+  const found = await directoryOf(recorderEnv(env).directory).find(session);
+  return found && principalKey(found.view.principal);
+}
+
+function remember<K, V>(map: Map<K, V>, key: K, value: V): void {
+  if (map.size >= KNOWN_MAX) map.clear();
+  map.set(key, value);
+}
