@@ -1,0 +1,80 @@
+#!/usr/bin/env node
+/** The command line: a table of commands, each loaded only when it is called. Exit 0 none, 1 findings, 2 could not run. */
+import { UsageFault } from "./cli/flags.ts";
+import { reason } from "./config/finding.ts";
+import { nearest } from "./config/nearest.ts";
+
+type Command = {
+  readonly usage: string;
+  readonly does: string;
+  load(): Promise<(args: string[]) => Promise<number>>;
+};
+
+const COMMANDS: Readonly<Record<string, Command>> = {
+  serve: {
+    usage: "serve [--config steno.toml] [--print-config]",
+    does: "run the gateway, the recorder and the console until stopped",
+    load: async () => (await import("./serve/serve.ts")).serve,
+  },
+  check: {
+    usage: "check [--config steno.toml] [--json]",
+    does: "validate config, policies, keys, reachability and clock; one finding a line",
+    load: async () => (await import("./check/check.ts")).check,
+  },
+  session: {
+    usage: "session list|show|end|kill [ID] [--json]",
+    does: "live and sealed sessions",
+    load: async () => (await import("./cli/session.ts")).session,
+  },
+  fetch: {
+    usage: "fetch ID [-o DIR]",
+    does: "copy a sealed session from the archive",
+    load: async () => (await import("./cli/fetch.ts")).fetchSession,
+  },
+  verify: {
+    usage: "verify PATH|s3://… [--since STATE] [--json]",
+    does: "verify sealed sessions offline; no gateway needed",
+    load: async () => (await import("./cli/verify.ts")).verify,
+  },
+  keys: {
+    usage: "keys init|show [--config steno.toml] [--json]",
+    does: "make the node's keys, or show the public ones",
+    load: async () => (await import("./cli/keys.ts")).keys,
+  },
+};
+
+export function help(): string {
+  const width = Math.max(...Object.values(COMMANDS).map(({ usage }) => usage.length));
+  const rows = Object.values(COMMANDS).map(({ usage, does }) => `  steno ${usage.padEnd(width)}  ${does}`);
+  return ["usage:", ...rows, "", "exit: 0 nothing found, 1 something found or refused, 2 could not run"].join(
+    "\n",
+  );
+}
+
+export async function main(args: readonly string[]): Promise<number> {
+  const [name, ...rest] = args;
+  if (name === undefined || name === "help" || name === "--help" || name === "-h") {
+    console.log(help());
+    return name === undefined ? 2 : 0;
+  }
+  const command = Object.hasOwn(COMMANDS, name) ? COMMANDS[name] : undefined;
+  if (command === undefined) {
+    const near = nearest(name, Object.keys(COMMANDS));
+    console.error(`steno: unknown command "${name}"${near === undefined ? "" : `, did you mean "${near}"?`}`);
+    return 2;
+  }
+  if (rest.includes("--help") || rest.includes("-h")) {
+    console.log(`usage: steno ${command.usage}\n\n${command.does}`);
+    return 0;
+  }
+  try {
+    const run = await command.load();
+    return await run(rest);
+  } catch (thrown) {
+    console.error(`steno ${name}: ${reason(thrown)}`);
+    if (thrown instanceof UsageFault) console.error(`usage: steno ${command.usage}`);
+    return 2;
+  }
+}
+
+if (import.meta.main) process.exitCode = await main(process.argv.slice(2));
