@@ -3,10 +3,14 @@
  *
  * What implementers promise:
  * - `put` creates and never overwrites. When the key exists with the same bytes it succeeds (a repeated put after
- *   a crash or a lost reply); with other bytes it throws `ArchiveConflict`, and nothing was changed.
- * - `put` returns only after it has read back size, SHA-256 and, when `locked`, the retention that was asked for.
+ *   a crash or a lost reply); with other bytes it throws `ArchiveConflict`, and what the key holds is unchanged.
+ *   Of several writers with different bytes at most one succeeds, and its bytes are what `get` gives from then on.
+ * - `put` returns only after it has read back size, SHA-256 and, when `locked` and the mode is COMPLIANCE, a
+ *   retention of at least `days` from now.
  * - A failed `put` throws; whether the object was kept is then unknown, and calling again is safe.
  * - `get`, `stat` of an absent key give undefined; any other failure throws.
+ * - A call that the store does not finish in time throws `ArchiveFault`. So does every other failure of the store.
+ * - A key that is not an archive key (`key.ts`) throws a RangeError: a bug, not a fault of the store.
  * - Nothing ever deletes.
  */
 export interface Archive {
@@ -15,7 +19,7 @@ export interface Archive {
   put(key: string, bytes: Uint8Array<ArrayBuffer>, options: { readonly locked: boolean }): Promise<Stored>;
   get(key: string): Promise<Uint8Array<ArrayBuffer> | undefined>;
   stat(key: string): Promise<Stat | undefined>;
-  /** Keys below a prefix, ascending. */
+  /** Keys that begin with a prefix (any string prefix of a key, or empty), each once, ascending by byte. */
   list(prefix: string): AsyncIterable<string>;
 }
 

@@ -1,0 +1,179 @@
+/** The S3 calls the archive makes of one bucket. It judges nothing: errors are the SDK's, and writes go out once. */
+import { createHash } from "node:crypto";
+import {
+  GetObjectCommand,
+  HeadObjectCommand,
+  type HeadObjectCommandOutput,
+  ListObjectVersionsCommand,
+  PutObjectCommand,
+  PutObjectRetentionCommand,
+  S3Client,
+  type S3ClientConfig,
+} from "@aws-sdk/client-s3";
+import { FetchHttpHandler } from "@smithy/fetch-http-handler";
+import type { Stat } from "./archive.ts";
+
+export type S3Place = {
+  /** URL of the store, without the bucket: buckets are addressed by path. */
+  readonly endpoint: string;
+  readonly bucket: string;
+  readonly region: string;
+  readonly accessKeyId: string;
+  readonly secretAccessKey: string;
+  /** Keys asked for in one listing; the store's own limit is 1,000. */
+  readonly pageSize?: number;
+  /** The global one when absent. */
+  readonly fetch?: typeof fetch;
+};
+
+export type ObjectRead = { readonly stat: Stat; readonly body: ReadableStream<Uint8Array> };
+export type Page = { readonly keys: readonly string[]; readonly next?: Marker };
+export type Marker = { readonly key: string; readonly version: string | undefined };
+
+export class S3Bucket {
+  readonly #reader: S3Client;
+  readonly #writer: S3Client;
+  readonly #bucket: string;
+  readonly #pageSize: number;
+
+  constructor(place: S3Place) {
+    this.#bucket = place.bucket;
+    this.#pageSize = place.pageSize ?? 1000;
+    this.#reader = new S3Client({ ...clientConfig(place), maxAttempts: 2 });
+    // A put whose reply was lost must be looked up before it is sent again: stores that ignore `If-None-Match` would
+    // keep it twice.
+    this.#writer = new S3Client({ ...clientConfig(place), maxAttempts: 1 });
+  }
+
+  /**
+   * The version of a key that was stored first, whatever was put over it, delete markers included. S3 lists the
+   * versions of a key newest first.
+   */
+  async first(key: string, signal: AbortSignal): Promise<string | undefined> {
+    let first: string | undefined;
+    let marker: Marker | undefined;
+    do {
+      const page = await this.#versions(key, marker, signal);
+      for (const version of page.versions) if (version.key === key) first = version.id ?? first;
+      // The key itself comes before all longer ones.
+      marker = page.versions.some((version) => version.key !== key) ? undefined : page.next;
+    } while (marker);
+    return first;
+  }
+
+  /** Gives the version it made; `null` (S3's word) in a bucket without versions. */
+  async create(
+    key: string,
+    bytes: Uint8Array<ArrayBuffer>,
+    retainUntil: number | undefined,
+    signal: AbortSignal,
+  ): Promise<string> {
+    const command = new PutObjectCommand({
+      Bucket: this.#bucket,
+      Key: key,
+      Body: bytes,
+      ContentLength: bytes.length,
+      ContentMD5: createHash("md5").update(bytes).digest("base64"),
+      IfNoneMatch: "*",
+      ...(retainUntil === undefined ? {} : lockUntil(retainUntil)),
+    });
+    return (await this.#writer.send(command, { abortSignal: signal })).VersionId ?? "null";
+  }
+
+  async read(key: string, version: string, signal: AbortSignal): Promise<ObjectRead> {
+    const command = new GetObjectCommand({ Bucket: this.#bucket, Key: key, VersionId: version });
+    const reply = await this.#reader.send(command, { abortSignal: signal });
+    if (!reply.Body) throw new Error("an answer without a body");
+    return { stat: statOf(reply), body: reply.Body.transformToWebStream() };
+  }
+
+  async stat(key: string, version: string, signal: AbortSignal): Promise<Stat> {
+    const command = new HeadObjectCommand({ Bucket: this.#bucket, Key: key, VersionId: version });
+    return statOf(await this.#reader.send(command, { abortSignal: signal }));
+  }
+
+  /** COMPLIANCE until a time. A store refuses to shorten one that lasts longer. */
+  async retain(key: string, version: string, until: number, signal: AbortSignal): Promise<void> {
+    const command = new PutObjectRetentionCommand({
+      Bucket: this.#bucket,
+      Key: key,
+      VersionId: version,
+      Retention: { Mode: "COMPLIANCE", RetainUntilDate: new Date(until) },
+    });
+    await this.#reader.send(command, { abortSignal: signal });
+  }
+
+  /** Keys that have a version, each once within the page, in the store's order. */
+  async page(prefix: string, from: Marker | undefined, signal: AbortSignal): Promise<Page> {
+    const { versions, next } = await this.#versions(prefix, from, signal);
+    const keys = versions.filter((version) => version.id !== undefined).map((version) => version.key);
+    return { keys: [...new Set(keys)], ...(next ? { next } : {}) };
+  }
+
+  /** Versions have an id; a delete marker of a key is given without one, after the page's versions. */
+  async #versions(prefix: string, from: Marker | undefined, signal: AbortSignal) {
+    const command = new ListObjectVersionsCommand({
+      Bucket: this.#bucket,
+      Prefix: prefix,
+      MaxKeys: this.#pageSize,
+      KeyMarker: from?.key,
+      VersionIdMarker: from?.version,
+    });
+    const reply = await this.#reader.send(command, { abortSignal: signal });
+    const versions: { key: string; id: string | undefined }[] = [];
+    for (const { Key, VersionId } of reply.Versions ?? []) {
+      if (Key === undefined) throw new Error("a listed version without a key");
+      versions.push({ key: Key, id: VersionId ?? "null" });
+    }
+    for (const { Key } of reply.DeleteMarkers ?? [])
+      if (Key !== undefined) versions.push({ key: Key, id: undefined });
+    if (!reply.IsTruncated) return { versions };
+    const { NextKeyMarker: key, NextVersionIdMarker: version } = reply;
+    if (key === undefined) throw new Error("a cut listing that does not say where it goes on");
+    if (key === from?.key && version === from.version) throw new Error("a listing that does not go on");
+    return { versions, next: { key, version } };
+  }
+}
+
+function clientConfig(place: S3Place): S3ClientConfig {
+  return {
+    endpoint: place.endpoint,
+    region: place.region,
+    forcePathStyle: true,
+    credentials: { accessKeyId: place.accessKeyId, secretAccessKey: place.secretAccessKey },
+    requestHandler: new FetchHttpHandler({
+      requestInit: () => ({ redirect: "manual" }),
+      ...(place.fetch ? { customFetch: place.fetch } : {}),
+    }),
+    requestChecksumCalculation: "WHEN_REQUIRED",
+    responseChecksumValidation: "WHEN_REQUIRED",
+    expectContinueHeader: false,
+    // Said here so that neither the environment nor ~/.aws can say otherwise.
+    defaultsMode: "standard",
+    retryMode: "standard",
+    useArnRegion: false,
+    useDualstackEndpoint: false,
+    useFipsEndpoint: false,
+    disableS3ExpressSessionAuth: true,
+    authSchemePreference: [],
+    userAgentAppId: "steno",
+  };
+}
+
+function lockUntil(until: number) {
+  return { ObjectLockMode: "COMPLIANCE", ObjectLockRetainUntilDate: new Date(until) } as const;
+}
+
+type ObjectHead = Pick<
+  HeadObjectCommandOutput,
+  "ContentLength" | "ObjectLockMode" | "ObjectLockRetainUntilDate"
+>;
+
+function statOf(head: ObjectHead): Stat {
+  if (head.ContentLength === undefined) throw new Error("an object without a length");
+  return {
+    bytes: head.ContentLength,
+    ...(head.ObjectLockRetainUntilDate ? { retainUntil: head.ObjectLockRetainUntilDate.getTime() } : {}),
+    ...(head.ObjectLockMode ? { mode: head.ObjectLockMode } : {}),
+  };
+}
