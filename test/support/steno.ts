@@ -1,0 +1,161 @@
+// A whole Steno node as an operator runs it: `steno serve` with a steno.toml, as a program of its own.
+import { cpSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { stringify } from "smol-toml";
+import { type Child, run, startChild, until, workspace } from "./servers/children.ts";
+
+const ROOT = join(import.meta.dirname, "../..");
+const CLI = join(ROOT, "scripts/steno.ts");
+
+type Table = Record<string, unknown>;
+export interface NodeOptions {
+  readonly directory?: string;
+  readonly issuer: string;
+  readonly connections: readonly Table[];
+  /** A directory archive beside the configuration unless given. */
+  readonly archive?: Table;
+  readonly session?: Table;
+  readonly serve?: Table;
+  readonly evidence?: Table;
+  /** Files of the policy set by name; the samples of the repository unless given. */
+  readonly policies?: Readonly<Record<string, string>>;
+  readonly env?: NodeJS.ProcessEnv;
+}
+
+export interface Node {
+  readonly directory: string;
+  readonly config: string;
+  readonly archive: string;
+  gateway(): string;
+  console(): string;
+  output(): string;
+  /** Runs `steno …` with this node's configuration; the exit code is part of the answer. */
+  cli(...args: string[]): Promise<{ code: number; out: string; err: string }>;
+  /** Ids of the workerd processes of this node. */
+  workerds(): number[];
+  /** Ends the node at once, with everything it started, and starts it again on the same state. */
+  crash(): Promise<void>;
+  start(): Promise<void>;
+  /** A clean stop, as by SIGTERM. */
+  terminate(): Promise<void>;
+  stop(): Promise<void>;
+}
+
+export async function startNode(options: NodeOptions): Promise<Node> {
+  const home = workspace("node", options.directory);
+  const directory = home.path;
+  const archive = join(directory, "archive");
+  const policies = join(directory, "policies");
+  if (options.policies === undefined) cpSync(join(ROOT, "policies"), policies, { recursive: true });
+  else {
+    mkdirSync(policies, { recursive: true });
+    for (const [name, text] of Object.entries(options.policies)) writeFileSync(join(policies, name), text);
+  }
+  const config = join(directory, "steno.toml");
+  const toml = {
+    listen: { agents: "127.0.0.1:0", console: "127.0.0.1:0" },
+    identity: { oidc: [{ issuer: options.issuer, audience: "steno", console_audience: "steno-console" }] },
+    roles: { auditor: ["security"], approver: ["leads"], admin: ["platform"] },
+    archive: options.archive ?? { kind: "directory", path: archive },
+    session: { ...options.session },
+    serve: { state: join(directory, "state"), ...options.serve },
+    policy: { dir: policies, poll_seconds: 1 },
+    evidence: { origin: "seal-2026.gw.example", ...options.evidence },
+    connections: options.connections,
+  };
+  writeFileSync(config, stringify(toml));
+  let child: Child | undefined;
+  const env = { ...process.env, ...options.env };
+  const output = () => child?.output() ?? "";
+  const url = (name: string) =>
+    new RegExp(`^${name} (http://\\S+)$`, "m").exec(output().slice(mark))?.[1] ?? "";
+  let mark = 0;
+  const node: Node = {
+    directory,
+    config,
+    archive,
+    output,
+    gateway: () => url("gateway"),
+    console: () => url("console"),
+    async start() {
+      const log = join(directory, "node.log");
+      const args = [CLI, "serve", "--config", config];
+      mark = child ? output().length : 0;
+      child = startChild(process.execPath, args, { log, env, cwd: directory });
+      await until(() => output().slice(mark).includes("\nready"), "steno serve", [child]);
+    },
+    async crash() {
+      await child?.stop();
+      await node.start();
+    },
+    async terminate() {
+      const pid = child && members(child.pid).find((each) => commandOf(each).includes("steno.ts"));
+      if (pid !== undefined) process.kill(pid, "SIGTERM");
+      await until(() => child?.running() !== true, "steno serve to stop");
+    },
+    cli: (...args) => cli([...args], config, env),
+    workerds: () => (child ? members(child.pid).filter((pid) => commandOf(pid).includes("workerd")) : []),
+    async stop() {
+      await child?.stop();
+      home.remove();
+    },
+  };
+  await node.start();
+  return node;
+}
+
+/** `steno …` as a person runs it. */
+export async function cli(
+  args: string[],
+  config: string,
+  env: NodeJS.ProcessEnv,
+): Promise<{ code: number; out: string; err: string }> {
+  const withConfig = args[0] === "verify" || args[0] === "session" ? args : [...args, "--config", config];
+  try {
+    return { code: 0, out: await run(process.execPath, [CLI, ...withConfig], { env }), err: "" };
+  } catch (thrown) {
+    const { code, stdout, stderr } = (thrown as Error).cause as {
+      code?: number;
+      stdout?: string;
+      stderr?: string;
+    };
+    return { code: code ?? -1, out: stdout ?? "", err: stderr ?? "" };
+  }
+}
+
+/** Every process of the session of `leader`: workerd runs in groups of its own. */
+function members(leader: number): number[] {
+  return readdirSync("/proc")
+    .filter((entry) => /^\d+$/.test(entry))
+    .map(Number)
+    .filter((pid) => {
+      try {
+        const stat = readFileSync(`/proc/${pid}/stat`, "latin1");
+        // proc(5): state, parent, group, session.
+        const [, , , session] = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
+        return Number(session) === leader || ancestors(pid).includes(leader);
+      } catch {
+        // It ended between the listing and the reading.
+        return false;
+      }
+    });
+}
+
+function ancestors(pid: number): number[] {
+  const found: number[] = [];
+  for (let at = pid; at > 1; ) {
+    const stat = readFileSync(`/proc/${at}/stat`, "latin1");
+    at = Number(stat.slice(stat.lastIndexOf(")") + 2).split(" ")[1]);
+    found.push(at);
+  }
+  return found;
+}
+
+const commandOf = (pid: number): string => {
+  try {
+    return readFileSync(`/proc/${pid}/cmdline`, "latin1").replaceAll("\0", " ");
+  } catch {
+    // It ended between the listing and the reading.
+    return "";
+  }
+};
