@@ -63,6 +63,7 @@ interface Context {
     readonly entities: Readonly<Record<string, LoginSource | undefined>>;
   };
   body?: unknown;
+  type?: string;
 }
 
 export interface Provider {
@@ -101,6 +102,14 @@ export const insider = { id: "steno-login", secret: randomBytes(24).toString("ba
 /** RFC 8707 wants an absolute URI; an audience that is none gets one. */
 export const resourceOf = (audience: string): string =>
   URL.canParse(audience) ? audience : `urn:steno:audience:${encodeURIComponent(audience)}`;
+
+/** The package's own pages load a font from the internet. `form` is the id of the form that the button submits. */
+function show(context: Context, content: string, form?: string): void {
+  const button =
+    form === undefined ? "" : `<button form="${form}" name="logout" value="yes">Continue</button>`;
+  context.type = "html";
+  context.body = `<!doctype html><title>Sign in</title>${content}${button}`;
+}
 
 function clientMetadata(client: ProviderClient): object {
   const redirects = client.redirects ?? [];
@@ -154,6 +163,11 @@ export function buildProvider(issuer: string, keys: readonly JWK[], options: Pro
       return person && { accountId: id, claims: () => ({ sub: id, ...person }) };
     },
     extraTokenClaims: (context: Context, token: Token) => claimsOf(options, context, token),
+    renderError: (context: Context, out: Readonly<Record<string, string>>) => {
+      context.body = Object.entries(out)
+        .map(([name, value]) => `${name}: ${value}\n`)
+        .join("");
+    },
     interactions: { url: (_: Context, { uid }: { uid: string }) => `/sign-in/${uid}` },
     ttl: {
       AccessToken: lifetime,
@@ -168,7 +182,18 @@ export function buildProvider(issuer: string, keys: readonly JWK[], options: Pro
     features: {
       devInteractions: { enabled: false },
       clientCredentials: { enabled: true },
-      deviceFlow: { enabled: true },
+      deviceFlow: {
+        enabled: true,
+        userCodeInputSource: (context: Context, form: string) => show(context, form, "op.deviceInputForm"),
+        userCodeConfirmSource: (context: Context, form: string, ...[, , code]: readonly unknown[]) =>
+          show(context, `Is ${code} the code on your device? ${form}`, "op.deviceConfirmForm"),
+        successSource: (context: Context) => show(context, "Signed in. This page can be closed."),
+      },
+      rpInitiatedLogout: {
+        enabled: true,
+        logoutSource: (context: Context, form: string) => show(context, form, "op.logoutForm"),
+        postLogoutSuccessSource: (context: Context) => show(context, "Signed out."),
+      },
       resourceIndicators: {
         enabled: true,
         defaultResource: (_: Context, client: { clientId: string }) =>
