@@ -1,0 +1,119 @@
+/** What a verifier reports. A code says what is wrong, an object says where, and the two verdicts follow from the codes. */
+
+export type Severity = "error" | "warning";
+/** What a code does to the verdicts: nothing, or bytes are not what was sealed, or something is not there. */
+type Effect = "none" | "invalid" | "degraded" | "incomplete";
+
+const CODES = {
+  object_missing: ["error", "incomplete"],
+  object_unknown: ["warning", "none"],
+  key_missing: ["error", "incomplete"],
+  key_malformed: ["error", "invalid"],
+  /** The key is a key, but not the one that signed the heads, or not the one the auditor holds. */
+  key_other: ["error", "invalid"],
+  entry_missing: ["error", "incomplete"],
+  entry_duplicate: ["error", "invalid"],
+  head_malformed: ["error", "invalid"],
+  head_key: ["error", "invalid"],
+  head_signature: ["error", "invalid"],
+  /** From another ledger, or made for another session. */
+  head_origin: ["error", "invalid"],
+  /** A seal in the folder of another session, or frames that say they are of another session. */
+  head_session: ["error", "invalid"],
+  head_sequence: ["error", "invalid"],
+  head_previous: ["error", "invalid"],
+  head_consistency: ["error", "invalid"],
+  head_root: ["error", "invalid"],
+  head_counts: ["error", "invalid"],
+  head_subjects: ["error", "invalid"],
+  head_segments: ["error", "invalid"],
+  seal_differs: ["error", "invalid"],
+  segment_altered: ["error", "invalid"],
+  segment_unreadable: ["error", "invalid"],
+  segment_range: ["error", "invalid"],
+  session_open: ["warning", "incomplete"],
+  session_truncated: ["warning", "degraded"],
+  session_gap: ["warning", "degraded"],
+  frame_size: ["error", "invalid"],
+  frame_encoding: ["error", "invalid"],
+  frame_prefix: ["error", "invalid"],
+  frame_sequence: ["error", "invalid"],
+  frame_time: ["warning", "none"],
+  frame_shape: ["error", "invalid"],
+  /** A kind this version does not know: later versions add some. */
+  frame_kind: ["warning", "none"],
+  /** A session that does not begin or end as one. */
+  frame_place: ["error", "invalid"],
+  exchange_order: ["error", "invalid"],
+  decision_missing: ["error", "invalid"],
+  bytes_range: ["error", "invalid"],
+  bytes_gap: ["error", "invalid"],
+  bytes_overlap: ["error", "invalid"],
+  bytes_digest: ["error", "invalid"],
+  body_gap: ["error", "invalid"],
+  body_overlap: ["error", "invalid"],
+  body_end: ["error", "incomplete"],
+  commit_missing: ["error", "invalid"],
+  push_differs: ["error", "invalid"],
+  pack_malformed: ["error", "invalid"],
+  /** Larger than this verifier holds in memory: nothing is said of its commits. */
+  pack_unchecked: ["warning", "none"],
+  retention_short: ["error", "none"],
+} as const satisfies Record<string, readonly [Severity, Effect]>;
+
+export type FindingCode = keyof typeof CODES;
+
+export type Finding = {
+  readonly severity: Severity;
+  /** Archive key of the object, or of the folder when the object is not there to have one. */
+  readonly object: string;
+  readonly code: FindingCode;
+  readonly message: string;
+};
+
+export type Integrity = "VALID" | "INVALID";
+export type Completeness = "COMPLETE" | "DEGRADED" | "INCOMPLETE";
+export type Verdict = { readonly integrity: Integrity; readonly completeness: Completeness };
+
+export type Report = (code: FindingCode, object: string, message: string) => void;
+
+/** Findings of one code in one object beyond this many are counted, not kept: a bad object cannot exhaust memory. */
+const KEPT = 20;
+
+export class Findings {
+  readonly #kept: Finding[] = [];
+  readonly #counts = new Map<string, number>();
+  readonly #codes = new Set<FindingCode>();
+
+  readonly report: Report = (code, object, message) => {
+    const key = `${code} ${object}`;
+    const count = (this.#counts.get(key) ?? 0) + 1;
+    this.#counts.set(key, count);
+    this.#codes.add(code);
+    if (count <= KEPT) this.#kept.push({ severity: CODES[code][0], object, code, message });
+  };
+
+  /** In the order they were found, each group followed by how many more there were. */
+  list(): Finding[] {
+    const more: Finding[] = [];
+    for (const { code, object, severity } of new Map(
+      this.#kept.map((f) => [`${f.code} ${f.object}`, f]),
+    ).values()) {
+      const count = this.#counts.get(`${code} ${object}`) ?? 0;
+      if (count > KEPT) more.push({ severity, object, code, message: `and ${count - KEPT} more like these` });
+    }
+    return [...this.#kept, ...more];
+  }
+
+  get verdict(): Verdict {
+    const effects = new Set([...this.#codes].map((code): Effect => CODES[code][1]));
+    return {
+      integrity: effects.has("invalid") ? "INVALID" : "VALID",
+      completeness: effects.has("incomplete")
+        ? "INCOMPLETE"
+        : effects.has("degraded")
+          ? "DEGRADED"
+          : "COMPLETE",
+    };
+  }
+}

@@ -1,0 +1,111 @@
+/** The chunks of bytes segments, which lie back to back in the order of the frames that name them (EVIDENCE §2). */
+import type { SegmentEntry } from "#durable/format/head.ts";
+import { bytesName } from "#durable/format/layout.ts";
+import { type Bytes, fromBase64, sha256, toHex } from "../bytes.ts";
+import { describeAltered, type ReadSession } from "./segment.ts";
+
+type Pointer = readonly [segment: number, offset: number, length: number];
+
+export class Chunks {
+  readonly #session: ReadSession;
+  readonly #entries: ReadonlyMap<string, SegmentEntry>;
+  #loaded: { readonly segment: number; readonly bytes: Bytes | undefined } = {
+    segment: -1,
+    bytes: undefined,
+  };
+  #segment = 0;
+  #offset = 0;
+  /** Frames were skipped: where the next chunk begins is not known. */
+  #lost = false;
+
+  constructor(session: ReadSession) {
+    this.#session = session;
+    const entries = session.segments.filter(({ name }) => name.startsWith("bytes-"));
+    this.#entries = new Map(entries.map((entry) => [entry.name, entry]));
+  }
+
+  skip(): void {
+    this.#lost = true;
+  }
+
+  /** The bytes a frame points to, or undefined when they are not there or are not what its digest says. */
+  async read(
+    [segment, offset, length]: Pointer,
+    digest: string,
+    salt: string,
+    seq: number,
+  ): Promise<Bytes | undefined> {
+    const object = `${this.#session.folder}${bytesName(segment)}`;
+    const { report, whole } = this.#session;
+    const entry = this.#entries.get(bytesName(segment));
+    if (!entry && !whole) return undefined;
+    if (!entry || offset + length > entry.bytes) {
+      const end = entry ? `a segment of ${entry.bytes} bytes` : "a segment the head does not list";
+      report("bytes_range", object, `frame ${seq} points to ${length} bytes at ${offset} of ${end}`);
+      return undefined;
+    }
+    await this.#follow(segment, offset, seq);
+    this.#segment = segment;
+    this.#offset = offset + length;
+    if (this.#loaded.segment > segment) return undefined;
+    const bytes = (await this.#load(segment))?.subarray(offset, offset + length);
+    if (!bytes) return undefined;
+    if (toHex(sha256(fromBase64(salt) ?? new Uint8Array(), bytes)) === digest) return bytes;
+    report("bytes_digest", object, `the ${length} bytes at ${offset} are not those of frame ${seq}`);
+    return undefined;
+  }
+
+  /** Says what no frame named, and reads segments that no frame reached. */
+  async finish(): Promise<void> {
+    if (!this.#session.whole) this.#lost = true;
+    await this.#follow(this.#entries.size, 0, undefined);
+  }
+
+  /** From where the last chunk ended to (segment, offset): there must be nothing in between. */
+  async #follow(segment: number, offset: number, seq: number | undefined): Promise<void> {
+    const { folder, report } = this.#session;
+    const where = seq === undefined ? "the last frame" : `frame ${seq}`;
+    const back = segment < this.#segment || (segment === this.#segment && offset < this.#offset);
+    if (back && !this.#lost)
+      report(
+        "bytes_overlap",
+        `${folder}${bytesName(segment)}`,
+        `${where} points to byte ${offset}, which an earlier frame has named`,
+      );
+    while (this.#segment < segment) {
+      await this.#load(this.#segment);
+      const size = this.#entries.get(bytesName(this.#segment))?.bytes ?? 0;
+      this.#passOver(size, where);
+      this.#segment += 1;
+      this.#offset = 0;
+    }
+    if (!back) this.#passOver(offset, where);
+    this.#lost = false;
+  }
+
+  #passOver(to: number, where: string): void {
+    const { folder, report } = this.#session;
+    if (to > this.#offset && !this.#lost)
+      report(
+        "bytes_gap",
+        `${folder}${bytesName(this.#segment)}`,
+        `no frame before ${where} names bytes ${this.#offset} to ${to}`,
+      );
+  }
+
+  /** Loads a segment once; what is wrong with it as a whole is said then. */
+  async #load(segment: number): Promise<Bytes | undefined> {
+    if (this.#loaded.segment === segment) return this.#loaded.bytes;
+    const { source, folder, report } = this.#session;
+    const object = `${folder}${bytesName(segment)}`;
+    const entry = this.#entries.get(bytesName(segment));
+    this.#loaded = { segment, bytes: undefined };
+    if (!entry) return undefined;
+    const bytes = await source.get(object);
+    const altered = bytes && describeAltered(bytes, entry);
+    if (!bytes) report("object_missing", object, "the head lists it, the archive does not have it");
+    else if (altered) report("segment_altered", object, altered);
+    this.#loaded = { segment, bytes: bytes?.byteLength === entry.bytes ? bytes : undefined };
+    return this.#loaded.bytes;
+  }
+}

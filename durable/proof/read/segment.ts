@@ -1,0 +1,34 @@
+/** What is read of a session, and what its head says of each stored object. */
+import type { SegmentEntry } from "#durable/format/head.ts";
+import { type Bytes, sha256, toHex } from "../bytes.ts";
+import type { Report } from "../finding.ts";
+import { Range } from "../merkle.ts";
+import type { Source } from "./source.ts";
+
+export type ReadSession = {
+  readonly source: Source;
+  /** Empty, or ends in a slash. */
+  readonly folder: string;
+  /** Of the head that is to be believed, in its order. */
+  readonly segments: readonly SegmentEntry[];
+  readonly report: Report;
+  /** The head is the session's last: everything the frames point to is stored, and nothing else is. */
+  readonly whole: boolean;
+};
+
+/** What the head says of a segment's leaves, when it can be used. */
+export function declaredRange({ firstFrame = 0, frames = 0, range = [] }: SegmentEntry): Range | undefined {
+  try {
+    return Range.restore(firstFrame, frames, range);
+  } catch {
+    // A head with such a range is reported where heads are checked.
+    return undefined;
+  }
+}
+
+/** How a stored object differs from what the head says of it. */
+export function describeAltered(stored: Bytes, entry: SegmentEntry): string | undefined {
+  if (stored.byteLength !== entry.bytes) return `${stored.byteLength} bytes, the head says ${entry.bytes}`;
+  const digest = toHex(sha256(stored));
+  return digest === entry.sha256 ? undefined : `sha256 ${digest}, the head says ${entry.sha256}`;
+}

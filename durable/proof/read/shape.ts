@@ -1,0 +1,73 @@
+/** The members of a frame that readers rely on. More may be there: the bytes are what was sealed. */
+import * as v from "valibot";
+import type { Frame } from "#durable/format/frame.ts";
+import { SessionId } from "#durable/format/ids.ts";
+
+const Count = v.pipe(v.number(), v.integer(), v.minValue(0));
+const Text = v.string();
+const Digest = v.pipe(Text, v.regex(/^[0-9a-f]{64}$/));
+const Headers = v.array(v.tuple([Text, Text]));
+const Updates = v.array(v.looseObject({ ref: Text, old: Text, new: Text }));
+const Body = { x: Text, dir: v.picklist(["c2s", "s2c"]), off: Count };
+
+const SHAPES = {
+  "session.start": v.looseObject({
+    session: SessionId,
+    principal: v.looseObject({ issuer: Text, subject: Text }),
+    client: Text,
+  }),
+  request: v.looseObject({
+    x: Text,
+    connection: Text,
+    operation: v.looseObject({ kind: Text, updates: v.optional(Updates) }),
+    method: Text,
+    path: Text,
+    headers: Headers,
+  }),
+  response: v.looseObject({
+    x: Text,
+    status: Count,
+    headers: Headers,
+    refusal: v.optional(v.looseObject({ code: Text })),
+  }),
+  decision: v.looseObject({
+    x: Text,
+    verdict: v.picklist(["allow", "deny"]),
+    policies: v.array(Text),
+    set: Text,
+  }),
+  data: v.union([
+    v.looseObject({ ...Body, d: Text }),
+    v.looseObject({ ...Body, bytes: v.strictTuple([Count, Count, Count]), sha256: Digest }),
+    v.looseObject({ ...Body, len: Count, sha256: Digest }),
+    v.looseObject({ ...Body, end: v.picklist(["complete", "cut", "refused"]) }),
+  ]),
+  git: v.looseObject({
+    x: Text,
+    updates: v.optional(Updates),
+    commits: v.optional(
+      v.array(v.looseObject({ id: v.pipe(Text, v.regex(/^(?:[0-9a-f]{40}|[0-9a-f]{64})$/)) })),
+    ),
+  }),
+  gap: v.looseObject({ cause: Text, exchanges: v.array(Text), missing: Text }),
+  "session.end": v.looseObject({ reason: Text }),
+  "session.truncated": v.looseObject({ cause: Text, lastDurable: v.number(), exchanges: v.array(Text) }),
+} as const satisfies Record<Frame["k"], v.GenericSchema>;
+
+/** Kinds of EVIDENCE §1 whose members nothing here relies on. */
+const OTHERS = new Set(["hold", "approval", "mask", "hook", "read"]);
+
+export type Shaped = { readonly frame: Frame } | { readonly kind: string } | { readonly wrong: string };
+
+/** The frame of a parsed line; its kind only, when it is one without a shape here; or what is wrong with it. */
+export function shapeFrame(json: Readonly<Record<string, unknown>>): Shaped {
+  const k = json["k"];
+  if (typeof k !== "string") return { wrong: "the frame has no kind" };
+  if (!Object.hasOwn(SHAPES, k)) return { kind: k };
+  const parsed = v.safeParse(SHAPES[k as Frame["k"]], json);
+  return parsed.success
+    ? { frame: json as unknown as Frame }
+    : { wrong: `not a ${k} frame: ${v.summarize(parsed.issues)}` };
+}
+
+export const isKnownKind = (kind: string): boolean => OTHERS.has(kind);

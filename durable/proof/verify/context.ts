@@ -1,0 +1,21 @@
+/** What one run of the verifier works with. */
+import type { Bytes } from "../bytes.ts";
+import type { Report } from "../finding.ts";
+import type { SealKey } from "../key.ts";
+import type { Source } from "../read/source.ts";
+
+export type Context = {
+  readonly source: Source;
+  readonly report: Report;
+  /** Undefined when there is none that can be used: then nothing is said of signatures, but that. */
+  readonly key: SealKey | undefined;
+  /** Milliseconds since 1970: ages of open sessions are counted to it. */
+  readonly now: number;
+  /** The source is the store itself, so what it says of retention is checked. */
+  readonly retention: boolean;
+  /** Bodies of pushes held in memory at once; a larger one is not checked, and that is said. */
+  readonly packMax: number;
+};
+
+/** What is stored of one head: in the ledger, or beside the segments. */
+export type StoredBytes = { readonly object: string; readonly bytes: Bytes };

@@ -1,0 +1,122 @@
+/** The order of what is recorded of each exchange: request, decision, response; bodies without a gap, to their end. */
+import type { Direction, Frame } from "#durable/format/frame.ts";
+import type { Report } from "../finding.ts";
+import { dataLength } from "./tally.ts";
+
+type BodyState = { at: number; begun: boolean; ended: boolean };
+type Exchange = {
+  verdict: "allow" | "deny" | undefined;
+  responded: boolean;
+  /** Named in a gap: bytes of it may be missing without further notice. */
+  excused: boolean;
+  readonly c2s: BodyState;
+  readonly s2c: BodyState;
+};
+
+const body = (): BodyState => ({ at: 0, begun: false, ended: false });
+
+export class Exchanges {
+  readonly #report: Report;
+  readonly #live = new Map<string, Exchange>();
+  /** Frames were skipped: what comes before what can no longer be told. */
+  #lost = false;
+
+  constructor(report: Report) {
+    this.#report = report;
+  }
+
+  skip(): void {
+    this.#lost = true;
+  }
+
+  see(frame: Frame, seq: number, object: string): void {
+    if (this.#lost) return;
+    const say = (code: Parameters<Report>[0], message: string) =>
+      this.#report(code, object, `frame ${seq}: ${message}`);
+    switch (frame.k) {
+      case "request":
+        if (this.#live.has(frame.x)) say("exchange_order", `a second request of ${frame.x}`);
+        this.#live.set(frame.x, {
+          verdict: undefined,
+          responded: false,
+          excused: false,
+          c2s: body(),
+          s2c: body(),
+        });
+        break;
+      case "decision":
+      case "response":
+      case "data":
+      case "git": {
+        const exchange = this.#live.get(frame.x);
+        if (exchange) seeIn(exchange, frame, say);
+        else say("exchange_order", `a ${frame.k} frame before the request of ${frame.x}`);
+        break;
+      }
+      case "gap":
+        for (const x of frame.exchanges) {
+          const exchange = this.#live.get(x);
+          if (exchange) exchange.excused = true;
+        }
+        break;
+      case "session.start":
+      case "session.end":
+      case "session.truncated":
+        break;
+    }
+  }
+
+  /** In a closed session every body that has begun has an end. `object` is the last frames segment. */
+  finish(closed: boolean, object: string): void {
+    if (this.#lost || !closed) return;
+    for (const [x, exchange] of this.#live)
+      for (const dir of ["c2s", "s2c"] as const)
+        if (exchange[dir].begun && !exchange[dir].ended && !exchange.excused)
+          this.#report("body_end", object, `the ${words(dir)} body of ${x} has no end`);
+  }
+}
+
+const words = (dir: Direction): string => (dir === "c2s" ? "request" : "response");
+
+type Within = Extract<Frame, { readonly k: "decision" | "response" | "data" | "git" }>;
+type Say = (code: Parameters<Report>[0], message: string) => void;
+
+function seeIn(exchange: Exchange, frame: Within, say: Say): void {
+  switch (frame.k) {
+    case "decision":
+      if (exchange.responded) say("exchange_order", `the decision on ${frame.x} comes after its response`);
+      exchange.verdict = frame.verdict;
+      break;
+    case "response":
+      if (exchange.responded) say("exchange_order", `a second response of ${frame.x}`);
+      if (!frame.refusal && exchange.verdict !== "allow")
+        say(
+          "decision_missing",
+          exchange.verdict
+            ? `${frame.x} was forwarded although it was denied`
+            : `${frame.x} was forwarded, and no decision allowed it`,
+        );
+      exchange.responded = true;
+      break;
+    case "data":
+      seeData(exchange, frame, say);
+      break;
+    case "git":
+      break;
+  }
+}
+
+function seeData(exchange: Exchange, frame: Frame & { readonly k: "data" }, say: Say): void {
+  const state = exchange[frame.dir];
+  const what = `the ${words(frame.dir)} body of ${frame.x}`;
+  const isEnd = "end" in frame;
+  if (frame.dir === "s2c" && !exchange.responded && !(isEnd && frame.end === "cut"))
+    say("exchange_order", `${what} comes before its response`);
+  if (state.ended) say(isEnd ? "exchange_order" : "body_overlap", `${what} goes on after its end`);
+  else if (frame.off < state.at) say("body_overlap", `${what} has byte ${frame.off} twice`);
+  else if (frame.off > state.at && !exchange.excused)
+    say("body_gap", `${what} has no bytes ${state.at} to ${frame.off}`);
+  state.begun = true;
+  state.ended ||= isEnd;
+  state.at = Math.max(state.at, frame.off + dataLength(frame));
+}
