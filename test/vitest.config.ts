@@ -7,7 +7,10 @@ export default defineConfig({
   root,
   test: {
     projects: [
-      { root, test: { name: "unit", include: ["test/*.test.ts", "test/unit/**/*.test.ts"], testTimeout: 30_000 } },
+      {
+        root,
+        test: { name: "unit", include: ["test/*.test.ts", "test/unit/**/*.test.ts"], testTimeout: 30_000 },
+      },
       {
         root,
         plugins: [
@@ -16,6 +19,11 @@ export default defineConfig({
             miniflare: {
               compatibilityDate: "2026-11-01",
               compatibilityFlags: ["webcrypto_modern_algorithms", "enable_request_signal"],
+              durableObjects: {
+                SESSION: { className: "SessionObject", useSQLite: true },
+                LEDGER: { className: "LedgerObject", useSQLite: true },
+                DIRECTORY: { className: "DirectoryObject", useSQLite: true },
+              },
             },
           }),
         ],

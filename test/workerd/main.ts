@@ -1,0 +1,104 @@
+/** The recorder's objects with real storage and an archive in memory whose faults a test chooses. */
+import { DirectoryObject as DirectoryBase } from "#durable/directory.ts";
+import type { SessionId } from "#durable/format/ids.ts";
+import { LedgerObject as LedgerBase } from "#durable/ledger.ts";
+import type { Limits, Means } from "#durable/means.ts";
+import { toHex } from "#durable/proof/bytes.ts";
+import { subtleSigner } from "#durable/proof/dsse.ts";
+import { toPem } from "#durable/proof/key.ts";
+import { SessionObject as SessionBase } from "#durable/session.ts";
+import { directoryOf, ledgerOf, sessionOf } from "#durable/stubs.ts";
+import { MemoryArchive } from "./memory-archive.ts";
+
+type Bindings = {
+  SESSION: DurableObjectNamespace;
+  LEDGER: DurableObjectNamespace;
+  DIRECTORY: DurableObjectNamespace;
+};
+
+export const archive = new MemoryArchive();
+/** Milliseconds that a test has let pass. */
+export const clock = { ahead: 0 };
+export const limits: { -readonly [K in keyof Limits]: Limits[K] } = {
+  idleSeconds: 900,
+  maxSeconds: 28_800,
+  cutSeconds: 300,
+  headSeconds: 600,
+  backlogBytes: 1 << 30,
+};
+
+// A fixed key, so that every object of a test run signs alike: P-256, private scalar 1.
+const JWK = {
+  kty: "EC",
+  crv: "P-256",
+  d: "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAE",
+  x: "axfR8uEsQkf4vOblY6RA8ncDfYEt6zOg9KE5RdiYwpY",
+  y: "T-NC4v4af5uO5-tKfA-eFivOM1drMV7Oy7ZAaDe_UfU",
+};
+const P256 = { name: "ECDSA", namedCurve: "P-256" };
+const privateKey = () => crypto.subtle.importKey("jwk", JWK, P256, false, ["sign"]);
+
+export async function sealPub(): Promise<string> {
+  const { d: _, ...point } = JWK;
+  const key = await crypto.subtle.importKey("jwk", point, P256, true, ["verify"]);
+  return toPem(new Uint8Array((await crypto.subtle.exportKey("spki", key)) as ArrayBuffer));
+}
+
+// The DER of the key above; objects need it synchronously.
+let pem = "";
+export const knowKey = async (): Promise<void> => {
+  pem = await sealPub();
+};
+
+function meansOf(env: Bindings): Means {
+  return {
+    limits,
+    archive,
+    sign: async (bytes) => new Uint8Array(await subtleSigner(await privateKey())(bytes)),
+    sealPub: pem,
+    pseudonym: async (text) =>
+      toHex(new Uint8Array(await crypto.subtle.digest("SHA-256", new TextEncoder().encode(text)))),
+    origin: "seal-2026.gw.example",
+    build: "b".repeat(64),
+    config: "c".repeat(64),
+    ledger: {
+      append: (session, n, bundle) => ledgerOf(env.LEDGER).append(session, n, bundle),
+      publish: () => ledgerOf(env.LEDGER).publish(),
+    },
+    directory: {
+      resolve: (key, opening) => directoryOf(env.DIRECTORY).resolve(key, opening),
+      find: (session) => directoryOf(env.DIRECTORY).find(session),
+      list: () => directoryOf(env.DIRECTORY).list(),
+      tell: (view) => directoryOf(env.DIRECTORY).tell(view),
+    },
+    wake: async (session: SessionId) => (await sessionOf(env.SESSION, session).view()) !== undefined,
+    now: () => Date.now() + clock.ahead,
+    random: (length) => crypto.getRandomValues(new Uint8Array(length)),
+  };
+}
+
+export class SessionObject extends SessionBase {
+  protected override readonly means;
+  constructor(state: DurableObjectState, env: Bindings) {
+    super(state, env);
+    this.means = meansOf(env);
+    this.load();
+  }
+}
+export class LedgerObject extends LedgerBase {
+  protected override readonly means;
+  constructor(state: DurableObjectState, env: Bindings) {
+    super(state, env);
+    this.means = meansOf(env);
+    this.load();
+  }
+}
+export class DirectoryObject extends DirectoryBase {
+  protected override readonly means;
+  constructor(state: DurableObjectState, env: Bindings) {
+    super(state, env);
+    this.means = meansOf(env);
+    this.load();
+  }
+}
+export default {};
