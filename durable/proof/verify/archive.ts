@@ -58,7 +58,7 @@ export async function verifyArchive(
   ))
     await verify(session, folder, names);
   for (const session of only ? [only] : ledger.sessions.keys())
-    if (!seen.has(session) && v.is(SessionId, session)) await verify(session, sessionFolder(session), []);
+    if (!seen.has(session) && isSessionId(session)) await verify(session, sessionFolder(session), []);
   return conclude(findings, context, options, { sessions: seen.size, frames });
 }
 
@@ -93,22 +93,25 @@ async function sealedSession(source: Source): Promise<string | undefined> {
 const entriesOf = ({ sessions }: Ledger, session: string): SessionPlace["entries"] =>
   (sessions.get(session) ?? []).map(({ index, trusted }) => ({ object: entryKey(index), trusted }));
 
+const isSessionId = (text: string): text is SessionId => v.is(SessionId, text);
+
 const FOLDER = /^(sessions\/\d{4}\/\d\d\/\d\d\/(ses_[^/]+)\/)([^/]+)$/;
 
 /** Keys come ascending, so the objects of a folder come together: one folder's names are held at a time. */
 async function* sessionFolders({ source, report }: Context, prefix: string) {
-  let open: { session: SessionId; folder: string; names: string[] } | undefined;
+  let open: { readonly session: string; readonly folder: string; readonly names: string[] } | undefined;
   for await (const key of source.list(prefix)) {
     const [, folder = "", session = "", name = ""] = FOLDER.exec(key) ?? [];
-    if (!v.is(SessionId, session) || sessionFolder(session) !== folder) {
+    if (!isSessionId(session) || sessionFolder(session) !== folder) {
       report("object_unknown", key, "no session is filed there");
       continue;
     }
     if (open?.folder !== folder) {
       if (open) yield open;
-      open = { session, folder, names: [] };
+      open = { session, folder, names: [name] };
+    } else {
+      open.names.push(name);
     }
-    open.names.push(name);
   }
   if (open) yield open;
 }
