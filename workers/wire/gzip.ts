@@ -45,9 +45,12 @@ function inflate(bytes: Uint8Array, ended: boolean, limit: number): Inflated {
   try {
     return inflateRawSync(bytes, { info: true, finishFlush, maxOutputLength: limit }) as unknown as Inflated;
   } catch (cause) {
-    if (cause instanceof RangeError) {
-      throw new Refusal("too_large", "The request's gzip body is too large when inflated.", { cause });
-    }
-    throw new Refusal("malformed", "The request's gzip body cannot be inflated.", { cause });
+    throw refused(cause);
   }
 }
+
+/** node:zlib throws a RangeError for output over the bound, in Node and in workerd. */
+const refused = (cause: unknown) =>
+  cause instanceof RangeError
+    ? new Refusal("too_large", "The request's gzip body is too large when inflated.", { cause })
+    : new Refusal("malformed", "The request's gzip body cannot be inflated.", { cause });

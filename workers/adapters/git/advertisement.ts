@@ -1,5 +1,6 @@
 /** What a server advertises, less what would lead a client past the gateway or speak a dialect that is not decoded here. */
 import { Refusal } from "#durable/format/refusal.ts";
+import { byteStream } from "#workers/wire/byte-stream.ts";
 import { concat, FLUSH, lineOf, type Packet, PacketReader, packet } from "./pkt-line.ts";
 
 /** A v2 advertisement is a dozen lines; this is a hundred times that. */
@@ -85,20 +86,12 @@ function stripped(item: Packet): Bytes {
   return packet(features.length > 0 ? `fetch=${features.join(" ")}\n` : "fetch\n");
 }
 
-/** What was read, then the rest; the source is pulled only as the client takes it. */
+/** What was read, then the rest; the server is read only as the client takes it. */
 function resumed(
   chunks: readonly Uint8Array[],
   reader: ReadableStreamDefaultReader<Uint8Array>,
 ): ReadableStream<Uint8Array> {
   const held = [...chunks];
-  return new ReadableStream<Uint8Array>({
-    async pull(controller) {
-      const first = held.shift();
-      if (first) return controller.enqueue(first);
-      const { value, done } = await reader.read();
-      if (done) controller.close();
-      else controller.enqueue(value);
-    },
-    cancel: (reason) => reader.cancel(reason),
-  });
+  const next = async (): Promise<Uint8Array | undefined> => held.shift() ?? (await reader.read()).value;
+  return byteStream(next, (reason) => reader.cancel(reason));
 }

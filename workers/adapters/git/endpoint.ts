@@ -13,6 +13,8 @@ export type Endpoint = {
   readonly step: "refs" | "rpc";
   /** What goes upstream: the path that was decided upon, encoded anew, with its query. */
   readonly path: string;
+  /** The repository's path as asked, decoded, with its leading slash and with `.git` when the client said so. */
+  readonly asked: string;
 };
 
 const RPC = /^(.*)\/(git-upload-pack|git-receive-pack)$/s;
@@ -58,7 +60,7 @@ function endpoint(raw: string, service: GitService, step: Endpoint["step"]): End
   const repository = [...segments.slice(0, -1), last.replace(/\.git$/, "")].join("/");
   const base = segments.map((segment) => `/${encodeURIComponent(segment)}`).join("");
   const path = step === "refs" ? `${base}/info/refs?service=${service}` : `${base}/${service}`;
-  return { repository, service, step, path };
+  return { repository, service, step, path, asked: `/${segments.join("/")}` };
 }
 
 function segmentsOf(raw: string): readonly string[] {
@@ -66,6 +68,9 @@ function segmentsOf(raw: string): readonly string[] {
   if (raw.length > 2048) throw new Refusal("unknown_path", "The repository's path is too long.");
   return raw.slice(1).split("/").map(segmentOf);
 }
+
+const notText = (cause: unknown) =>
+  new Refusal("malformed", "The repository's path is not percent-encoded UTF-8.", { cause });
 
 /**
  * One segment, decoded once. Refused is whatever an upstream could read as another path than the one decided upon:
@@ -77,7 +82,7 @@ function segmentOf(raw: string): string {
   try {
     segment = decodeURIComponent(raw);
   } catch (cause) {
-    throw new Refusal("malformed", "The repository's path is not percent-encoded UTF-8.", { cause });
+    throw notText(cause);
   }
   const odd =
     segment === "" ||

@@ -72,7 +72,7 @@ export class PacketReader {
 /** The payload as text without its trailing LF, or a refusal when it is not UTF-8 or holds a NUL. */
 export function lineOf(payload: Uint8Array, code: RefusalCode = "malformed"): string {
   const line = payload.at(-1) === 10 ? payload.subarray(0, -1) : payload;
-  if (line.includes(0)) throw new Refusal(code, "A line of the request holds a NUL byte.");
+  if (line.includes(0)) throw new Refusal(code, "A line holds a NUL byte.");
   return textOf(line, code);
 }
 
@@ -81,7 +81,7 @@ export function textOf(bytes: Uint8Array, code: RefusalCode = "malformed"): stri
   try {
     return strict.decode(bytes);
   } catch (cause) {
-    throw new Refusal(code, "A line of the request is not UTF-8.", { cause });
+    throw notText(code, cause);
   }
 }
 
@@ -112,6 +112,8 @@ export function concat(parts: readonly Uint8Array[]): Bytes {
   }
   return whole;
 }
+
+const notText = (code: RefusalCode, cause: unknown) => new Refusal(code, "A line is not UTF-8.", { cause });
 
 function hexDigit(byte: number | undefined, code: RefusalCode): number {
   const digit = byte === undefined ? Number.NaN : Number.parseInt(String.fromCharCode(byte), 16);

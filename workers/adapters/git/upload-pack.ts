@@ -82,13 +82,10 @@ function decodeRounds(repository: string, version: 0 | 1, lines: readonly Line[]
   const end = lines.findIndex((line) => typeof line !== "string");
   if (!isMark(lines[end], "flush"))
     throw new Refusal("malformed", "The list of wants does not end with a flush.");
-  lines.slice(0, end).forEach((line, i) => {
-    const text = textLine(line);
-    if (i > 0) return negotiate(asked, text);
-    const space = text.indexOf(" ", "want ".length);
-    asked.capabilities = space < 0 ? [] : text.slice(space).split(" ").filter(Boolean);
-    negotiate(asked, space < 0 ? text : text.slice(0, space));
-  });
+  const [first = "", ...others] = lines.slice(0, end).map(textLine);
+  const [word = "", id = "", ...capabilities] = first.split(" ");
+  asked.capabilities = capabilities.filter(Boolean);
+  for (const line of [`${word} ${id}`, ...others]) negotiate(asked, line);
   const odd = asked.capabilities.find((capability) => !V0_CAPABILITIES.test(capability));
   if (odd?.startsWith("packfile-uris")) throw packfileUris();
   if (odd !== undefined) throw new Refusal("malformed", `The capability ${quoted(odd)} is not known here.`);

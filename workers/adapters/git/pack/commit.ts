@@ -42,11 +42,12 @@ export function readCommit(id: string, content: Bytes): Commit {
   };
 }
 
-/** At most `limit` letters of `text`, and how many are missing. Never ends within a surrogate pair. */
+const CUT = "… [cut]";
+
+/** At most `limit` letters of `text`, and a mark where more was. Never ends within a surrogate pair. */
 export function cut(text: string, limit: number): string {
   if (text.length <= limit) return text;
-  const kept = text.slice(0, limit).replace(/[\ud800-\udbff]$/, "");
-  return `${kept}… [${text.length - kept.length} more]`;
+  return `${text.slice(0, limit).replace(/[\ud800-\udbff]$/, "")}${CUT}`;
 }
 
 function headerEnd(content: Bytes): number {

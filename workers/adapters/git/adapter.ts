@@ -1,0 +1,257 @@
+/** Git over smart HTTP: what is asked, what of it policy must allow, and how a no is said. */
+import type { Header } from "#durable/format/frame.ts";
+import type { GitFetch, GitOperation, GitPush, GitRefs, GitService } from "#durable/format/operation.ts";
+import { Refusal } from "#durable/format/refusal.ts";
+import type { ContextValue, Question, Resource } from "#workers/contract/evaluator.ts";
+import { type Body, peek } from "#workers/wire/body.ts";
+import { gunzip, isGzip } from "#workers/wire/gzip.ts";
+import { requestHeaders, responseHeaders } from "#workers/wire/headers.ts";
+import type { Adapter, Incoming, Inspected } from "../adapter.ts";
+import { stripAdvertisement } from "./advertisement.ts";
+import { type Endpoint, endpointOf } from "./endpoint.ts";
+import { abridged, pushFrames } from "./frames.ts";
+import { type PackContents, readPack } from "./pack/pack.ts";
+import { decodePush } from "./receive-pack.ts";
+import { refUpdates } from "./ref-update.ts";
+import { probed, refuseGit } from "./refuse.ts";
+import { decodeUploadPack } from "./upload-pack.ts";
+
+/** How much of a push is held to decide upon it; its commands and leading commits are in there, or it is refused. */
+export const PUSH_PREFIX = 4 * 1024 * 1024;
+/** Longest request to git-upload-pack, as sent and inflated. Negotiations over large histories take megabytes. */
+export const FETCH_MAX = 16 * 1024 * 1024;
+
+type Bytes = Uint8Array<ArrayBuffer>;
+type GitInspected = Inspected<GitOperation>;
+type Decoded = Pick<GitInspected, "operation" | "frames">;
+
+/** Fields git's protocol uses; whatever else a client sends means nothing to the server and might mean too much. */
+const PASSED = new Set([
+  "content-type",
+  "content-encoding",
+  "accept",
+  "accept-encoding",
+  "accept-language",
+  "user-agent",
+  "pragma",
+]);
+
+export const gitAdapter: Adapter<GitOperation> = {
+  kind: "git",
+
+  async inspect(incoming: Incoming): Promise<GitInspected> {
+    const { request, connection } = incoming;
+    const endpoint = endpointOf(request.method, incoming.path, incoming.query);
+    const version = versionOf(request.headers, endpoint.service);
+    const outgoing = {
+      method: request.method,
+      path: endpoint.path,
+      headers: outgoingHeaders(request, endpoint, version),
+    };
+    if (endpoint.step === "refs") {
+      const { repository, service } = endpoint;
+      const operation: GitRefs = { kind: "git.refs", repository, service, version };
+      return {
+        operation,
+        questions: questionsOf(operation, connection),
+        outgoing,
+        body: { kind: "none" },
+        frames: [],
+      };
+    }
+    const { body, operation, frames } = await decode(request, endpoint, version);
+    const short = abridged(operation);
+    const questions = questionsOf(operation, connection);
+    return { operation, ...(short && { abridged: short }), questions, outgoing, body, frames };
+  },
+
+  async forward(
+    inspected: GitInspected,
+    send: (inspected: GitInspected) => Promise<Response>,
+  ): Promise<Response> {
+    const { operation, outgoing } = inspected;
+    if (operation.kind === "git.probe") return probed(operation.service);
+    const service = serviceOf(operation);
+    const step = outgoing.method === "GET" ? "advertisement" : "result";
+    const response = await send(inspected);
+    await checkAnswer(response, `application/x-${service}-${step}`);
+    const headers = responseHeaders(response.headers);
+    if (step === "result" || service === "git-receive-pack" || !response.body)
+      return answer(response.body, headers);
+    if (headers.has("content-encoding"))
+      throw await refused(response, "The git server sent an advertisement that is compressed.");
+    const passed = await stripAdvertisement(response.body);
+    if (passed.kind === "v0") return answer(passed.stream, headers);
+    for (const name of ["etag", "last-modified", "content-md5", "digest"]) headers.delete(name);
+    headers.set("content-length", String(passed.bytes.byteLength));
+    return answer(passed.bytes, headers);
+  },
+
+  refuse: refuseGit,
+};
+
+async function decode(
+  request: Request,
+  endpoint: Endpoint,
+  version: 0 | 1 | 2,
+): Promise<Decoded & { readonly body: Body }> {
+  const { repository, service } = endpoint;
+  const type = request.headers.get("content-type");
+  if (type !== `application/x-${service}-request`) {
+    throw new Refusal("malformed", `The request's content type is not that of ${service}.`);
+  }
+  const gzip = isGzip(request.headers);
+  const limit = service === "git-upload-pack" ? FETCH_MAX : PUSH_PREFIX;
+  const body = await peek(request, limit, () => false);
+  if (body.kind === "none") throw new Refusal("malformed", "The request has no body.");
+  const ended = body.kind === "whole";
+  const held = ended ? body.bytes : body.prefix;
+  const bytes = gzip
+    ? gunzip(held, ended, service === "git-upload-pack" ? FETCH_MAX : 4 * PUSH_PREFIX)
+    : held;
+  if (ended && isFlush(bytes))
+    return { operation: { kind: "git.probe", repository, service }, frames: [], body };
+  if (service === "git-receive-pack") return { ...push(repository, bytes, ended), body };
+  if (!ended) throw new Refusal("too_large", "The fetch asks for more than this gateway reads.");
+  return { operation: decodeUploadPack(repository, version, bytes), frames: [], body };
+}
+
+function push(repository: string, bytes: Bytes, ended: boolean): Decoded {
+  const { commands, capabilities, options, format, packAt } = decodePush(bytes, ended);
+  const contents = packAt === undefined ? undefined : readPack(bytes.subarray(packAt), ended, format);
+  const updates = refUpdates(commands, contents?.commits ?? []);
+  const atomic = capabilities.includes("atomic");
+  const operation: GitPush = { kind: "git.push", repository, updates, capabilities, options, atomic };
+  return { operation, frames: pushFrames(updates, contents && settled(contents, updates)) };
+}
+
+/**
+ * Deltas of objects the server has are common in trees and blobs, and could hide a commit. They cannot when every commit
+ * the pushed history needs is in the pack, or is what the ref pointed to before: then none is listed as unread.
+ */
+function settled(contents: PackContents, updates: GitPush["updates"]): PackContents {
+  const { summary, commits } = contents;
+  const known = new Set([...commits.map(({ id }) => id), ...updates.map(({ old }) => old)]);
+  const needed = [
+    ...updates.filter(({ change }) => change !== "delete").map((update) => update.new),
+    ...commits.flatMap(({ parents }) => parents),
+  ];
+  return needed.every((id) => known.has(id)) ? { summary: { ...summary, unread: [] }, commits } : contents;
+}
+
+/** As servers read it: the highest version named (gitprotocol-v2(5)); pushes know no v2, and all else falls back to v0. */
+function versionOf(headers: Headers, service: GitService): 0 | 1 | 2 {
+  const named = (headers.get("git-protocol") ?? "").split(":");
+  if (named.includes("version=2")) return service === "git-upload-pack" ? 2 : 0;
+  return named.includes("version=1") ? 1 : 0;
+}
+
+/** Git-Protocol is written anew, so that no server reads another version out of it than was decoded here. */
+function outgoingHeaders(request: Request, endpoint: Endpoint, version: 0 | 1 | 2): readonly Header[] {
+  const kept = requestHeaders(request.headers).filter(([name]) => PASSED.has(name));
+  const rewritten = endpoint.step === "refs" && endpoint.service === "git-upload-pack";
+  const headers = rewritten ? kept.filter(([name]) => name !== "accept-encoding") : kept;
+  const encoding: Header[] = rewritten ? [["accept-encoding", "identity"]] : [];
+  const protocol: Header[] = version === 0 ? [] : [["git-protocol", `version=${version}`]];
+  return [...headers, ...encoding, ...protocol];
+}
+
+/** Throws unless the server answered in its protocol: a challenge, a redirect or a page must not reach the agent as one. */
+async function checkAnswer(response: Response, type: string): Promise<void> {
+  const { status } = response;
+  const answered = response.headers.get("content-type")?.split(";", 1)[0]?.trim().toLowerCase();
+  if (status === 200 && answered === type) return;
+  if (status === 200) throw await refused(response, "The git server's answer is not smart HTTP.");
+  if (status === 401 || status === 407)
+    throw await refused(response, "The git server did not accept the gateway's credential.");
+  if (status === 403) throw await refused(response, "The git server does not let the gateway do this (403).");
+  if (status === 404) throw await refused(response, "The git server has no such repository (404).");
+  if (status >= 300 && status < 400)
+    throw await refused(
+      response,
+      "The git server answers with a redirect, which the gateway does not follow.",
+    );
+  throw await refused(response, `The git server answered ${status}.`);
+}
+
+async function refused(response: Response, message: string): Promise<Refusal> {
+  await response.body?.cancel();
+  return new Refusal("upstream_protocol", message);
+}
+
+/** `encodeBody` is workerd's: bytes that are already encoded pass as they are. Other runtimes ignore it. */
+function answer(body: BodyInit | null, headers: Headers): Response {
+  const init = { status: 200, headers, encodeBody: "manual" } as const;
+  return new Response(body, init);
+}
+
+const isFlush = (bytes: Bytes): boolean => bytes.byteLength === 4 && bytes.every((byte) => byte === 0x30);
+
+function serviceOf(operation: Exclude<GitOperation, { kind: "git.probe" }>): GitService {
+  switch (operation.kind) {
+    case "git.refs":
+      return operation.service;
+    case "git.fetch":
+      return "git-upload-pack";
+    case "git.push":
+      return "git-receive-pack";
+  }
+}
+
+/** What policy is asked: one question, or for a push one for each ref. */
+export function questionsOf(
+  operation: GitOperation,
+  connection: Incoming["connection"],
+): readonly Question[] {
+  const outer: Resource = { type: "Connection", id: connection.name, attrs: { kind: connection.kind } };
+  const id = `${connection.name}/${operation.repository}`;
+  const resource: Resource = { type: "Repository", id, attrs: { path: operation.repository }, within: outer };
+  switch (operation.kind) {
+    case "git.refs":
+      return [
+        {
+          part: "",
+          action: "git.refs",
+          resource,
+          context: { service: operation.service, version: operation.version },
+        },
+      ];
+    case "git.probe":
+      return [{ part: "", action: "git.refs", resource, context: { service: operation.service } }];
+    case "git.fetch":
+      return [{ part: "", action: "git.fetch", resource, context: fetchContext(operation) }];
+    case "git.push":
+      return pushQuestions(operation, resource);
+  }
+}
+
+function fetchContext({
+  version,
+  wants,
+  wantRefs,
+  haves,
+  depth,
+  filter,
+  capabilities,
+}: GitFetch): Question["context"] {
+  const bounds = { ...(depth !== undefined && { depth }), ...(filter !== undefined && { filter }) };
+  return { version, haves, wants, wantRefs, capabilities, ...bounds };
+}
+
+const ACTIONS = {
+  create: "git.create",
+  update: "git.push",
+  delete: "git.delete",
+  force: "git.force",
+} as const;
+
+function pushQuestions(push: GitPush, within: Resource): readonly Question[] {
+  const { options, capabilities, atomic, updates } = push;
+  const all: Record<string, ContextValue> = { atomic, refs: updates.length, options, capabilities };
+  return updates.map(({ ref, old, new: next, change }) => ({
+    part: ref,
+    action: ACTIONS[change],
+    resource: { type: "Ref", id: `${within.id}/${ref}`, attrs: { name: ref }, within },
+    context: { ...all, old, new: next, change },
+  }));
+}

@@ -1,0 +1,72 @@
+/** What a push says, cut into `git` frames, and operations cut to fit the one line of their request frame. */
+import type { Commit, GitFrame } from "#durable/format/frame.ts";
+import type { GitOperation, RefUpdate } from "#durable/format/operation.ts";
+import { cut } from "./pack/commit.ts";
+import type { PackContents } from "./pack/pack.ts";
+
+/** Bytes of JSON a frame may take here: the line's limit is 65,535 with its prefix, exchange and punctuation. */
+export const JSON_MAX = 48 * 1024;
+
+type PushFrame = Omit<GitFrame, "x">;
+
+/** Updates first, the pack's summary with the last of them, then the commits in the pack's order. */
+export function pushFrames(
+  updates: readonly RefUpdate[],
+  contents: PackContents | undefined,
+): readonly PushFrame[] {
+  const updateFrames = pieces(updates).map((piece): PushFrame => ({ k: "git", updates: piece }));
+  const summary: PushFrame[] = contents ? [{ k: "git", pack: contents.summary }] : [];
+  const commits = pieces((contents?.commits ?? []).map(fitting));
+  return [...updateFrames, ...summary, ...commits.map((piece): PushFrame => ({ k: "git", commits: piece }))];
+}
+
+/** The operation as its request frame can hold it, or undefined when it fits as it is. */
+export function abridged<Op extends GitOperation>(operation: Op): Op | undefined {
+  if (jsonBytes(operation) <= JSON_MAX) return undefined;
+  let room = JSON_MAX - 16 * 1024;
+  let omitted = 0;
+  const kept = <T>(items: readonly T[]): readonly T[] => {
+    const fit = items.findIndex((item) => {
+      room -= jsonBytes(item) + 1;
+      return room < 0;
+    });
+    if (fit >= 0) omitted += items.length - fit;
+    return fit < 0 ? items : items.slice(0, fit);
+  };
+  const lists = Object.entries(operation).map(([name, value]) => [
+    name,
+    Array.isArray(value) ? kept(value) : short(value),
+  ]);
+  return { ...Object.fromEntries(lists), omitted } as Op;
+}
+
+/** Only a filter or a list of bounds can be long, and only in a request nobody's git sends. */
+const short = (value: unknown): unknown =>
+  typeof value === "string" && value.length > 2048 ? cut(value, 1024) : value;
+
+/** A commit that fits into a frame of its own: control characters take six bytes of JSON each. */
+function fitting(commit: Commit): Commit {
+  let { message } = commit;
+  for (let limit = 8 * 1024; jsonBytes({ ...commit, message }) > JSON_MAX; limit /= 2)
+    message = cut(message, limit);
+  return message === commit.message ? commit : { ...commit, message };
+}
+
+/** Runs of items whose JSON stays within the bound; an item never exceeds it by itself. */
+function pieces<T>(items: readonly T[]): readonly (readonly T[])[] {
+  const all: T[][] = [];
+  let room = 0;
+  for (const item of items) {
+    const size = jsonBytes(item) + 1;
+    room -= size;
+    if (room < 0) {
+      all.push([]);
+      room = JSON_MAX - size;
+    }
+    all.at(-1)?.push(item);
+  }
+  return all;
+}
+
+const encoder = new TextEncoder();
+const jsonBytes = (value: unknown): number => encoder.encode(JSON.stringify(value)).byteLength;
