@@ -107,6 +107,18 @@ function once(cluster: Cluster, program: string, args: readonly string[]): Promi
   return run(program, ["-c", join(cluster.directory, "ceph.conf"), ...args], { cwd: cluster.directory });
 }
 
+/** Asks the monitor, which refuses any command ("EPERM") for a moment after its first start. */
+async function ask(cluster: Cluster, ...command: string[]): Promise<string> {
+  for (let attempt = 1; ; attempt++) {
+    try {
+      return await once(cluster, "ceph", ["--connect-timeout", "20", ...command]);
+    } catch (error) {
+      if (attempt === 10) throw error;
+      await sleep(100);
+    }
+  }
+}
+
 async function startMonitor(cluster: Cluster, started: Child[]): Promise<void> {
   const { directory, fsid, monitorPort } = cluster;
   const map = join(directory, "monmap");
@@ -119,7 +131,7 @@ async function startMonitor(cluster: Cluster, started: Child[]): Promise<void> {
 /** Returns when the store is up: a pool that the gateway makes before that is served only after a tick of 5 s. */
 async function startStore(cluster: Cluster, started: Child[]): Promise<void> {
   const id = randomUUID();
-  await once(cluster, "ceph", ["--connect-timeout", "20", "osd", "new", id]);
+  await ask(cluster, "osd", "new", id);
   await once(cluster, "ceph-osd", ["-i", "0", "--mkfs", "--osd-uuid", id]);
   let store = ceph(cluster, "ceph-osd", ["-i", "0"]);
   const at = started.push(store) - 1;
@@ -132,7 +144,7 @@ async function startStore(cluster: Cluster, started: Child[]): Promise<void> {
       store = ceph(cluster, "ceph-osd", ["-i", "0"]);
       started[at] = store;
     }
-    return (await once(cluster, "ceph", ["osd", "stat"])).includes("1 up");
+    return (await ask(cluster, "osd", "stat")).includes("1 up");
   };
   await until(up, "ceph-osd", [], 60_000);
 }
