@@ -61,13 +61,26 @@ function put(files: Readonly<Record<string, string>>): void {
 }
 
 const ann: Principal = { issuer: "https://login.example", subject: "ann", groups: ["developers"] };
-const connection: Resource = { type: "Connection", id: "payments", attrs: {} };
-const repository: Resource = { type: "Repository", id: "payments/app", attrs: {}, within: connection };
+const connection: Resource = { type: "Connection", id: "payments", attrs: { kind: "git" } };
+const repository: Resource = {
+  type: "Repository",
+  id: "payments/app",
+  attrs: { path: "app" },
+  within: connection,
+};
 const push = (name: string): Question => ({
   part: name,
   action: "git.push",
-  resource: { type: "Ref", id: `payments/app:${name}`, attrs: { name }, within: repository },
-  context: { atomic: false },
+  resource: { type: "Ref", id: `payments/app/${name}`, attrs: { name }, within: repository },
+  context: {
+    old: "1".repeat(40),
+    new: "2".repeat(40),
+    change: "update",
+    atomic: false,
+    refs: 1,
+    options: [],
+    capabilities: [],
+  },
 });
 
 async function decide(...questions: Question[]): Promise<Answer<Decision>> {

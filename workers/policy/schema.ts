@@ -14,9 +14,10 @@ entity Agent;
 // An agent acting for a person stays that person's User, with \`agent\` set. Display names are left out: names change.
 entity User in [Group] { issuer: String, subject: String, agent?: Agent };
 
-// Resources: Ref in Repository in Connection. Attributes may be missing, so policies test them with \`has\`.
-entity Connection { kind?: String };
-entity Repository in [Connection] { path?: String };
+// Resources: Ref in Repository in Connection.
+// Connection::"payments", Repository::"payments/team/app", Ref::"payments/team/app/refs/heads/main".
+entity Connection { kind: String };
+entity Repository in [Connection] { path: String };
 entity Ref in [Repository] { name: String };
 
 action "git.read";
@@ -24,18 +25,19 @@ action "git.write";
 
 action "git.refs" in ["git.read"] appliesTo {
   principal: User, resource: Repository,
-  context: { service?: String, version?: Long }
+  context: { service: String, version?: Long }
 };
 action "git.fetch" in ["git.read"] appliesTo {
   principal: User, resource: Repository,
-  context: { version?: Long, haves?: Long, depth?: String, filter?: String, wants?: Set<String>, wantRefs?: Set<String>,
-             capabilities?: Set<String> }
+  context: { version: Long, haves: Long, wants: Set<String>, wantRefs: Set<String>, capabilities: Set<String>,
+             depth?: String, filter?: String }
 };
 
 // One question for each ref of a push, by what happens to that ref: moved forward, made, removed, or rewritten.
+// \`refs\` is how many refs the push is about.
 action "git.push", "git.create", "git.delete", "git.force" in ["git.write"] appliesTo {
   principal: User, resource: Ref,
-  context: { old?: String, new?: String, change?: String, atomic?: Bool, refs?: Long, options?: Set<String>,
-             capabilities?: Set<String> }
+  context: { old: String, new: String, change: String, atomic: Bool, refs: Long, options: Set<String>,
+             capabilities: Set<String> }
 };
 `;

@@ -1,5 +1,7 @@
 /** Principals, questions and policy files for the tests of this folder. */
 import * as cedar from "@cedar-policy/cedar-wasm/nodejs";
+import * as v from "valibot";
+import { Connection } from "#durable/format/connection.ts";
 import type { Decision } from "#durable/format/decision.ts";
 import type { Principal } from "#durable/format/principal.ts";
 import type { ContextValue, Question, Resource } from "#workers/contract/evaluator.ts";
@@ -44,25 +46,41 @@ export const max = person("max", ["sales"]);
 export const connection: Resource = { type: "Connection", id: "payments", attrs: { kind: "git" } };
 export const repository: Resource = {
   type: "Repository",
-  id: "payments/app.git",
-  attrs: { path: "app.git" },
+  id: "payments/app",
+  attrs: { path: "app" },
   within: connection,
 };
 
-export const onRepository = (
-  action: "git.refs" | "git.fetch",
-  context: Readonly<Record<string, ContextValue>> = { version: 2 },
-): Question => ({ part: "", action, resource: repository, context });
+const READING: Readonly<Record<"git.refs" | "git.fetch", Readonly<Record<string, ContextValue>>>> = {
+  "git.refs": { service: "git-upload-pack", version: 2 },
+  "git.fetch": { version: 2, haves: 0, wants: ["1".repeat(40)], wantRefs: [], capabilities: ["ofs-delta"] },
+};
+
+export const onRepository = (action: "git.refs" | "git.fetch"): Question => ({
+  part: "",
+  action,
+  resource: repository,
+  context: READING[action],
+});
 
 export const onRef = (
   action: "git.push" | "git.create" | "git.delete" | "git.force",
   name: string,
-  context: Readonly<Record<string, ContextValue>> = { atomic: false, options: [] },
+  context: Readonly<Record<string, ContextValue>> = {},
 ): Question => ({
   part: name,
   action,
-  resource: { type: "Ref", id: `payments/app.git:${name}`, attrs: { name }, within: repository },
-  context,
+  resource: { type: "Ref", id: `payments/app/${name}`, attrs: { name }, within: repository },
+  context: {
+    old: "1".repeat(40),
+    new: "2".repeat(40),
+    change: action.slice(4),
+    atomic: false,
+    refs: 1,
+    options: [],
+    capabilities: ["report-status"],
+    ...context,
+  },
 });
 
 export const brief = ({ verdict, policies, denied }: Decision) => ({
@@ -70,3 +88,5 @@ export const brief = ({ verdict, policies, denied }: Decision) => ({
   policies,
   denied: denied.map(({ part }) => part),
 });
+
+export const connectionSettings = v.parse(Connection, { name: "payments", kind: "git", bodies: "full" });

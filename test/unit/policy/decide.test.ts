@@ -32,7 +32,7 @@ describe("what is not permitted is denied", () => {
     });
     const fetching = await deciding(`@id("w") permit(principal, action in Action::"git.write", resource);`);
     expect(fetching(ann, [onRepository("git.fetch")])).toMatchObject({
-      reason: "no policy permits git.fetch on payments/app.git",
+      reason: "no policy permits git.fetch on payments/app",
       denied: [],
     });
   });
@@ -169,11 +169,38 @@ describe("who asks", () => {
     const twice = { ...person("ann", ["developers", "developers"]), name: "Ann" };
     expect(brief(decide(twice, [onRepository("git.refs")])).verdict).toBe("allow");
   });
+
+  test("is permitted by group alone, whatever letters names are made of", async () => {
+    const decide = await deciding(
+      `@id("g") permit(principal in Group::"developers", action, resource);
+       @id("m") forbid(principal, action, resource is Ref) when { resource.name == "refs/heads/main" };`,
+    );
+    const odd = fc.constantFrom(
+      "developers",
+      "refs/heads/main",
+      '"',
+      "\\",
+      "__entity",
+      "__proto__",
+      "*",
+      "\0",
+    );
+    const word = fc.oneof(odd, fc.string({ unit: "binary", maxLength: 12 }), fc.string({ maxLength: 12 }));
+    fc.assert(
+      fc.property(word, fc.array(word, { maxLength: 3 }), word, word, (subject, groups, agent, name) => {
+        const asked = onRef("git.push", name, { options: [name, agent] });
+        const { verdict } = decide(person(subject, groups, agent), [asked]);
+        const allowed = groups.includes("developers") && name !== "refs/heads/main";
+        expect(verdict).toBe(allowed ? "allow" : "deny");
+      }),
+      { numRuns: 300 },
+    );
+  });
 });
 
 describe("what is asked for", () => {
   test("lies in its repository and connection, so that a policy on either reaches every ref", async () => {
-    for (const scope of [`Connection::"payments"`, `Repository::"payments/app.git"`]) {
+    for (const scope of [`Connection::"payments"`, `Repository::"payments/app"`]) {
       const decide = await deciding(`${PERMIT} @id("f") forbid(principal, action, resource in ${scope});`);
       expect(brief(decide(ann, [onRef("git.push", "refs/heads/x")])).policies).toEqual(["f"]);
       expect(brief(decide(ann, [onRepository("git.fetch")])).policies).toEqual(["f"]);
@@ -201,9 +228,10 @@ describe("what is asked for", () => {
       { ...push, resource: { ...push.resource, attrs: { name: "x", y: "" } } },
     ],
     ["lacks an attribute the schema promises", { ...push, resource: { ...push.resource, attrs: {} } }],
-    ["has a context the schema does not know", { ...push, context: { moon: "full" } }],
-    ["has a number where a truth value belongs", { ...push, context: { atomic: 1 } }],
-    ["has a broken number", { ...push, context: { refs: 1.5 } }],
+    ["lacks a context the schema promises", { ...push, context: { atomic: true } }],
+    ["has a context the schema does not know", { ...push, context: { ...push.context, moon: "full" } }],
+    ["has a number where a truth value belongs", { ...push, context: { ...push.context, atomic: 1 } }],
+    ["has a broken number", { ...push, context: { ...push.context, refs: 1.5 } }],
     ["is of a type the action is not for", { ...push, action: "git.fetch" }],
     ["is an action nobody knows", { ...push, action: "git.sudo" as "git.push" }],
   ];
