@@ -1,9 +1,9 @@
 #!/bin/sh
 # Owns the listening sockets of one workerd and starts it again when it dies: connections wait meanwhile, none is refused.
 # usage: hold.sh GRACE LOCK COMMAND…   (LOCK is a file that only one recorder may hold, or "")
-# fd 0  lines `set NAME=VALUE` up to `go`: the environment, read at start and after each HUP
+# fd 0  lines `set NAME=VALUE` up to `go`: the environment. HUP stops workerd until the next `go`
 # fd 3  open for as long as the supervisor lives
-# fd 4  the lock      fd 5  workerd's control messages      fd 6…  sockets: inherited by the command
+# fd 4  the lock      fd 5  `halted`, and workerd's control messages      fd 6…  sockets: inherited by the command
 grace=$1 lock=$2 child='' again='' quick=0
 shift 2
 if [ -n "$lock" ]; then
@@ -25,8 +25,8 @@ halt() { # SIGTERM lets requests finish; an open WebSocket would never let it ex
   while [ $left -gt 0 ] && kill -0 "$child" 2>/dev/null; do sleep 0.05; left=$((left - 1)); done
   kill -KILL "$child" 2>/dev/null
 }
-trap 'halt; kill "$watch"; exit 0' TERM INT
-trap 'again=1; halt' HUP
+trap 'halt; kill "$watch" 2>/dev/null; exit 0' TERM INT
+trap 'again=1; halt; echo halted >&5' HUP
 (read -r _ <&3; kill -TERM $$) & watch=$!
 settle
 while :; do

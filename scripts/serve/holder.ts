@@ -2,6 +2,7 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 import { join } from "node:path";
+import { createInterface } from "node:readline";
 import type { Duplex } from "node:stream";
 
 export type Start = {
@@ -22,10 +23,12 @@ export type Start = {
 export type Holder = {
   readonly name: string;
   readonly pid: number;
-  /** Resolves when the workerd of the last start or reload listens; rejects when that takes longer than `ms`. */
-  listening(ms: number): Promise<void>;
-  /** Stops workerd gracefully and starts it again with what its directory now holds. Sockets stay open. */
-  reload(environment: Readonly<Record<string, string>>): void;
+  /** Resolves when workerd listens on every socket. */
+  listening(): Promise<void>;
+  /** Stops workerd gracefully; its sockets stay open, and connections wait. */
+  pause(): Promise<void>;
+  /** Starts it again with what its directory now holds. */
+  resume(environment: Readonly<Record<string, string>>): void;
   /** Resolves when neither the holder nor workerd is left. */
   stop(): Promise<void>;
   /** Resolves, with what happened, when the holder ended although nobody stopped it. */
@@ -66,7 +69,8 @@ class Held implements Holder {
   readonly #exit: Promise<unknown>;
   #stopping = false;
   #heard = 0;
-  #woken: (() => void) | undefined;
+  #listening = Promise.withResolvers<void>();
+  #halted = Promise.withResolvers<void>();
 
   constructor(start: Start, child: ChildProcess, pid: number) {
     this.name = start.name;
@@ -78,26 +82,24 @@ class Held implements Holder {
     // The pipe breaks when the holder ends first; `lost` says so.
     child.stdin?.on("error", () => undefined);
     const control = (child.stdio as readonly unknown[])[5] as Duplex;
-    control.setEncoding("utf8").on("data", (text: string) => this.#hear(text));
+    createInterface(control).on("line", (line) => this.#hear(line));
     this.#send(start.environment);
   }
 
-  async listening(ms: number): Promise<void> {
-    const heard = new Promise<boolean>((resolve) => {
-      this.#woken = () => resolve(true);
-      if (this.#heard >= this.#wanted) resolve(true);
-    });
-    const { promise: late, resolve } = Promise.withResolvers<boolean>();
-    const timer = setTimeout(() => resolve(false), ms);
-    const inTime = await Promise.race([heard, late]);
-    clearTimeout(timer);
-    if (!inTime) throw new Error(`workerd (${this.name}) does not listen after ${ms / 1000} s`);
+  listening(): Promise<void> {
+    return this.#listening.promise;
   }
 
-  reload(environment: Readonly<Record<string, string>>): void {
+  async pause(): Promise<void> {
     this.#heard = 0;
-    this.#send(environment);
+    this.#listening = Promise.withResolvers();
+    this.#halted = Promise.withResolvers();
     this.#child.kill("SIGHUP");
+    await this.#halted.promise;
+  }
+
+  resume(environment: Readonly<Record<string, string>>): void {
+    this.#send(environment);
   }
 
   async stop(): Promise<void> {
@@ -111,9 +113,10 @@ class Held implements Holder {
     this.#child.stdin?.write(`${lines.join("")}go\n`);
   }
 
-  #hear(text: string): void {
-    this.#heard += text.split('"listen"').length - 1;
-    if (this.#heard >= this.#wanted) this.#woken?.();
+  #hear(line: string): void {
+    if (line === "halted") this.#halted.resolve();
+    if (line.includes('"listen"')) this.#heard += 1;
+    if (this.#heard >= this.#wanted) this.#listening.resolve();
   }
 
   #ended([code, signal]: [number | null, string | null]): Promise<string> {

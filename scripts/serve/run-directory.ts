@@ -32,8 +32,8 @@ export const currentDirectory = (state: string): string => join(runDirectory(sta
 export const lockFile = (state: string): string => join(state, "recorder.lock");
 export const configName = (instance: string): string => `${instance}.capnp`;
 
-/** The longest socket name, and the limit of `sun_path` on Linux with its terminating NUL. */
-const LONGEST_NAME = "/archive.sock".length;
+/** Room for a socket's name, and the limit of `sun_path` on Linux with its terminating NUL. */
+const LONGEST_NAME = "/directory.sock.new".length;
 const SUN_PATH = 108;
 
 /** Where the sockets of a node are: below its state, or in a fresh private directory when that path is too long. */

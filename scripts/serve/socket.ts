@@ -1,5 +1,5 @@
 /** Listening sockets that this program makes and workerd accepts on: they outlive every single workerd. */
-import { rmSync } from "node:fs";
+import { renameSync, rmSync } from "node:fs";
 import net from "node:net";
 import { type Address, showAddress } from "#scripts/config/values.ts";
 
@@ -33,10 +33,14 @@ export function listenOn(address: Address, shared: boolean): Listening {
 
 /** Replaces a socket file that an earlier run left behind. */
 export function listenOnPath(path: string): Listening {
-  rmSync(path, { force: true });
-  const handle = makeHandle(path, -1, -1, -1);
+  // libuv unlinks the name it bound when it closes; the socket lives on under the other name.
+  const bound = `${path}.new`;
+  rmSync(bound, { force: true });
+  const handle = makeHandle(bound, -1, -1, -1);
   if (typeof handle === "number") throw new ListenFault(`cannot listen on ${path}: ${errorName(handle)}`);
-  return listening(handle, path, { host: path, port: 0 });
+  const made = listening(handle, path, { host: path, port: 0 });
+  renameSync(bound, path);
+  return made;
 }
 
 export class ListenFault extends Error {

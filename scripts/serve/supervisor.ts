@@ -51,7 +51,9 @@ export async function start(first: Plan): Promise<Running> {
   const holders: Holder[] = [];
   const stop = async () => {
     // Fronts before the recorder: what they still do must be recorded.
-    for (const holder of holders.toReversed()) await holder.stop();
+    const [recorder, ...fronts] = holders;
+    await Promise.all(fronts.map((front) => front.stop()));
+    await recorder?.stop();
     await endpoint?.stop();
   };
   try {
@@ -67,9 +69,12 @@ export async function start(first: Plan): Promise<Running> {
   const reload = async (next: Plan) => {
     if (shape(next) !== shape(first))
       throw new Error("sockets, topology or state changed: stop and start to apply");
+    const [recorder, ...fronts] = holders;
+    await Promise.all(fronts.map((front) => unlessLost(front, front.pause())));
+    if (recorder !== undefined) await unlessLost(recorder, recorder.pause());
     writeGeneration(state, { ...next.generation, clearance });
     for (const holder of holders) {
-      holder.reload(next.environments.get(holder.name) ?? {});
+      holder.resume(next.environments.get(holder.name) ?? {});
       await listens(holder);
     }
   };
@@ -78,8 +83,19 @@ export async function start(first: Plan): Promise<Running> {
 }
 
 async function listens(holder: Holder): Promise<void> {
+  const { promise: late, reject } = Promise.withResolvers<never>();
+  const message = `workerd (${holder.name}) does not listen after ${START_MS / 1000} s`;
+  const timer = setTimeout(() => reject(new Error(message)), START_MS);
+  try {
+    await unlessLost(holder, Promise.race([holder.listening(), late]));
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+async function unlessLost(holder: Holder, done: Promise<void>): Promise<void> {
   const lost = holder.lost.then((why) => Promise.reject(new Error(`workerd (${holder.name}): ${why}`)));
-  await Promise.race([holder.listening(START_MS), lost]);
+  await Promise.race([done, lost]);
 }
 
 /** What a running node cannot change without closing its sockets or moving its state. */
