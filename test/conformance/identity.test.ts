@@ -121,7 +121,7 @@ describe.each(["ES256", "EdDSA", "RS256"] as const)("with a provider that signs 
 test("after a rotation many requests with the new key are known after one more look, and a guessed kid gets no third", async () => {
   const provider = await startOidc();
   const { as, stop } = await startIdentity(provider, "identity-rotation");
-  const token = (sub: string) => provider.token({ sub, audience: "steno" });
+  const token = (sub: string) => provider.token({ sub, audience: "steno", expiresIn: 3600 });
   const known = { principal: { issuer: provider.issuer } };
   const old = await token("alice");
   expect(await as(old)).toMatchObject(known);
@@ -139,7 +139,7 @@ test("after a rotation many requests with the new key are known after one more l
   expect(provider.jwksHits() - before).toBe(1);
   await provider.rotate({ retire: true });
   const retired = expect.stringContaining("no key of the issuer signed");
-  expect(await as(tokens[0] ?? "", "agent?pass=570000")).toMatchObject({ cause: retired });
+  expect(await as(tokens[0] ?? "", "agent?pass=600000")).toMatchObject({ cause: retired });
   await provider.stop();
   await stop();
 });
