@@ -1,0 +1,58 @@
+/** Whether the archive can be read with the keys that are configured. */
+import { accessSync, constants, existsSync, statSync } from "node:fs";
+import { dirname } from "node:path";
+import { s3Archive } from "#durable/store/s3-archive.ts";
+import { error, type Finding, ok, reason, warning } from "#scripts/config/finding.ts";
+import { resolveSecret } from "#scripts/config/secret.ts";
+import type { Settings } from "#scripts/config/settings.ts";
+import { clock } from "./clock.ts";
+import { get } from "./reach.ts";
+
+type Environment = Readonly<Record<string, string | undefined>>;
+
+export async function archive({ archive }: Settings, env: Environment): Promise<Finding[]> {
+  if (archive.kind === "directory") {
+    return [
+      writable("archive", archive.path),
+      warning("archive", "a directory is not WORM: whoever owns it can delete"),
+    ];
+  }
+  const access = resolveSecret("archive.access_key", archive.accessKey, env);
+  const secret = resolveSecret("archive.secret_key", archive.secretKey, env);
+  const findings = [...access.findings, ...secret.findings];
+  if (access.text === undefined || secret.text === undefined) return findings;
+  const { endpoint, bucket, region, prefix, retentionDays } = archive;
+  const store = s3Archive({
+    endpoint: endpoint.base,
+    bucket,
+    region,
+    prefix,
+    retentionDays,
+    accessKeyId: access.text,
+    secretAccessKey: secret.text,
+    now: () => Date.now(),
+    timeoutMs: 10_000,
+  });
+  const at = `archive ${endpoint.base}/${bucket}`;
+  try {
+    findings.push(...clock(at, (await get(`${endpoint.base}/`)).headers, Date.now()));
+    for await (const _ of store.list("trust/")) break;
+    findings.push(ok(at, "can be listed with its keys"));
+  } catch (thrown) {
+    findings.push(error(at, reason(thrown)));
+  }
+  return findings;
+}
+
+/** Whether a directory, or the nearest one above it that exists, can be written. */
+function writable(at: string, path: string): Finding {
+  let existing = path;
+  while (!existsSync(existing) && dirname(existing) !== existing) existing = dirname(existing);
+  try {
+    if (!statSync(existing).isDirectory()) return error(at, `${existing} is not a directory`);
+    accessSync(existing, constants.W_OK);
+    return ok(at, existing === path ? `${path} can be written` : `${path} will be made`);
+  } catch (thrown) {
+    return error(at, reason(thrown));
+  }
+}
