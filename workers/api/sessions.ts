@@ -15,11 +15,14 @@ export type SessionParts = {
   /** Of the agents' audience. Throws a Refusal. */
   readonly authenticate: (request: Request) => Promise<Principal>;
   readonly log?: Log;
+  /** How long a body may take. */
+  readonly patienceMs?: number;
 };
 
 type Asked = Context<{ Variables: Variables }>;
 
 const BODY_MAX = 4096;
+const PATIENCE_MS = 10_000;
 const PATH = "/v1/sessions";
 
 const Label = v.pipe(
@@ -40,7 +43,7 @@ export function sessionRoutes(parts: SessionParts): App {
   surface(app, { realm: "steno", log: parts.log ?? consoleLog });
   app.post(PATH, async (context) => {
     const principal = await authenticate(context.req.raw);
-    const { client, conversation } = await openRequest(context.req.raw);
+    const { client, conversation } = await openRequest(context.req.raw, parts.patienceMs ?? PATIENCE_MS);
     const opening = {
       principal,
       client: client ?? program(context),
@@ -87,8 +90,8 @@ function program(context: Asked): string {
   return v.is(Label, first) ? first : "unknown";
 }
 
-async function openRequest(request: Request): Promise<v.InferOutput<typeof OpenRequest>> {
-  const text = await bounded(request);
+async function openRequest(request: Request, patienceMs: number): Promise<v.InferOutput<typeof OpenRequest>> {
+  const text = await bounded(request, patienceMs);
   if (text.trim() === "") return {};
   let value: unknown;
   try {
@@ -103,15 +106,30 @@ async function openRequest(request: Request): Promise<v.InferOutput<typeof OpenR
   throw malformed(`${v.getDotPath(issue) ?? "the body"}: ${issue.message}`);
 }
 
-async function bounded(request: Request): Promise<string> {
-  const parts: Uint8Array[] = [];
+/** The runtime waits for a stalled body for ever, so this does not. */
+async function bounded(request: Request, patienceMs: number): Promise<string> {
+  const reader = request.body?.getReader();
+  if (!reader) return "";
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  const late = new Promise<never>((_, reject) => {
+    timer = setTimeout(() => reject(malformed("the body did not come in time")), patienceMs);
+  });
+  const parts: Uint8Array<ArrayBuffer>[] = [];
   let size = 0;
-  for await (const part of request.body ?? []) {
-    size += part.byteLength;
-    if (size > BODY_MAX) throw new Refusal("too_large", `the body has more than ${BODY_MAX} bytes`);
-    parts.push(part);
+  try {
+    for (;;) {
+      const { value, done } = await Promise.race([reader.read(), late]);
+      if (done) return await new Blob(parts).text();
+      size += value.byteLength;
+      if (size > BODY_MAX) throw new Refusal("too_large", `the body has more than ${BODY_MAX} bytes`);
+      parts.push(new Uint8Array(value));
+    }
+  } catch (cause) {
+    void reader.cancel(cause).catch(() => undefined);
+    throw cause;
+  } finally {
+    clearTimeout(timer);
   }
-  return new Blob(parts as Uint8Array<ArrayBuffer>[]).text();
 }
 
 const malformed = (sentence: string, cause?: unknown): Refusal =>

@@ -14,6 +14,7 @@ beforeEach(() => {
   app = new Hono();
   const routes = sessionRoutes({
     append: recorder.append,
+    patienceMs: 50,
     log: (line) => logged.push(line),
     authenticate: async (request) => {
       if (request.headers.get("authorization") !== "Bearer alice") {
@@ -76,6 +77,20 @@ describe("a session is not opened", () => {
     expect(((await response.json()) as { detail: string }).detail).toContain(detail);
     expect(recorder.calls).toEqual([]);
   });
+});
+
+test("a body that stalls is given up", async () => {
+  const stalled = new ReadableStream({ start: (controller) => controller.enqueue(new Uint8Array([123])) });
+  const request = new Request("http://gateway/v1/sessions", {
+    method: "POST",
+    headers: { authorization: "Bearer alice" },
+    body: stalled,
+    duplex: "half",
+  } as RequestInit);
+  const response = await app.request(request);
+  expect(response.status).toBe(400);
+  expect(await response.json()).toMatchObject({ detail: "the body did not come in time" });
+  expect(recorder.calls).toEqual([]);
 });
 
 test("one's own sessions are listed, shown and ended", async () => {
