@@ -1,0 +1,99 @@
+/** `steno verify PATH`: findings one a line, then the two verdicts. Needs no gateway, no configuration and no network. */
+import { readFile, stat } from "node:fs/promises";
+import { basename, join, resolve } from "node:path";
+import * as v from "valibot";
+import { SessionId } from "#durable/format/ids.ts";
+import { SEAL_PUB, sessionFolder } from "#durable/format/layout.ts";
+import { importSealKey, readPem, type SealKey } from "#durable/proof/key.ts";
+import {
+  type Verified,
+  type VerifyOptions,
+  verifyArchive,
+  verifyFolder,
+} from "#durable/proof/verify/archive.ts";
+import { folderSource } from "#scripts/verify/folder.ts";
+import { readFlags, UsageFault } from "./flags.ts";
+
+/** Where the evidence is: an archive's root, a session's folder within one, or a session's folder on its own. */
+type Place =
+  | { readonly kind: "archive"; readonly root: string; readonly only?: SessionId }
+  | { readonly kind: "folder"; readonly root: string; readonly session?: SessionId };
+
+export async function verify(args: string[]): Promise<number> {
+  const { values, rest } = readFlags(args, { key: "text", origin: "text", json: "flag" }, 1);
+  const [path] = rest;
+  if (path === undefined) throw new UsageFault("verify needs the path of an archive or of a session");
+  const place = await findPlace(path);
+  const key = values.key === undefined ? undefined : await readKeyFile(values.key);
+  const options: VerifyOptions = {
+    now: Date.now(),
+    ...(key && { key }),
+    ...(values.origin !== undefined && { origin: values.origin }),
+  };
+  const source = folderSource(place.root);
+  if (place.kind === "folder" && !key && !(await source.stat(SEAL_PUB)))
+    throw new Error(
+      `there is no key to verify with: give --key seal.pub, or put it at ${join(path, SEAL_PUB)}`,
+    );
+  const verified =
+    place.kind === "archive"
+      ? await verifyArchive(source, options, place.only)
+      : await verifyFolder(source, options, place.session);
+  print(verified, place, values.key, values.json ?? false);
+  return verified.findings.length === 0 ? 0 : 1;
+}
+
+async function findPlace(path: string): Promise<Place> {
+  if (/^[a-z0-9]+:\/\//.test(path)) throw new UsageFault(`verify reads directories; ${path} is not one`);
+  const root = resolve(path);
+  const found = await stat(root).catch((cause: unknown) => {
+    throw new Error(`${path} cannot be read`, { cause });
+  });
+  if (!found.isDirectory()) throw new Error(`${path} is not a directory`);
+  const named = v.safeParse(SessionId, basename(root));
+  const session = named.success ? named.output : undefined;
+  if (session !== undefined) {
+    const folder = sessionFolder(session);
+    const above = resolve(root, "../../../../..");
+    if (resolve(above, folder) === root && (await isDirectory(join(above, "log/entry"))))
+      return { kind: "archive", root: above, only: session };
+  }
+  if (await isDirectory(join(root, "sessions"))) return { kind: "archive", root };
+  const names: string[] = [];
+  for await (const key of folderSource(root).list("")) {
+    names.push(key);
+    if (/^(seal\.sigstore\.json|frames-\d{6}\.ndjson\.zst)$/.test(key))
+      return { kind: "folder", root, ...(session !== undefined && { session }) };
+    if (/^log\/entry\//.test(key)) return { kind: "archive", root };
+  }
+  throw new Error(`${path} holds neither an archive (sessions/, log/) nor a session (seal.sigstore.json)`);
+}
+
+/** A place that cannot be looked at is not one that holds evidence: the caller then says what it found nowhere. */
+async function isDirectory(path: string): Promise<boolean> {
+  const found = await stat(path).catch(() => undefined);
+  return found?.isDirectory() ?? false;
+}
+
+async function readKeyFile(path: string): Promise<SealKey> {
+  try {
+    return await importSealKey(readPem(await readFile(path, "utf8")));
+  } catch (cause) {
+    const why = cause instanceof Error ? cause.message : String(cause);
+    throw new Error(`the key in ${path} cannot be used: ${why}`, { cause });
+  }
+}
+
+function print(verified: Verified, place: Place, keyPath: string | undefined, json: boolean): void {
+  if (json) {
+    console.log(JSON.stringify(verified));
+    return;
+  }
+  const { findings, integrity, completeness, sessions, frames, key } = verified;
+  for (const { code, object, message } of findings) console.log(`${code} ${object}: ${message}`);
+  if (keyPath === undefined)
+    console.error(
+      `key ${key?.hint ?? "none"} from ${join(place.root, SEAL_PUB)}: give --key to hold it against your own`,
+    );
+  console.log(`${integrity} ${completeness} sessions=${sessions} frames=${frames}`);
+}

@@ -1,0 +1,164 @@
+/** `steno verify` as it is called, on archives as they lie on disk. */
+import { execFileSync } from "node:child_process";
+import { mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { dirname, join } from "node:path";
+import { afterAll, afterEach, beforeAll, beforeEach, expect, test, vi } from "vitest";
+import { entryKey, SEAL_PUB } from "#durable/format/layout.ts";
+import { toPem } from "#durable/proof/key.ts";
+import { UsageFault } from "#scripts/cli/flags.ts";
+import { verify } from "#scripts/cli/verify.ts";
+import { folderSource } from "#scripts/verify/folder.ts";
+import { bytesSession, inlineSession } from "./corpus.ts";
+import { Archive, type Objects, SPKI } from "./recording.ts";
+
+let top: string;
+let good: Objects;
+let root: string;
+let folder: string;
+let said: string[];
+
+beforeAll(async () => {
+  top = mkdtempSync(join(tmpdir(), "steno-"));
+  const archive = new Archive();
+  folder = (await inlineSession(archive)).folder;
+  await bytesSession(archive);
+  good = archive.objects;
+  root = write("good", good);
+});
+afterAll(() => rmSync(top, { recursive: true }));
+
+beforeEach(() => {
+  said = [];
+  for (const stream of ["log", "error"] as const)
+    vi.spyOn(console, stream).mockImplementation((line: string) => void said.push(line));
+});
+afterEach(() => vi.restoreAllMocks());
+
+function write(name: string, objects: Objects): string {
+  for (const [key, bytes] of objects) {
+    mkdirSync(join(top, name, dirname(key)), { recursive: true });
+    writeFileSync(join(top, name, key), bytes);
+  }
+  return join(top, name);
+}
+
+test("a good archive exits 0 and says so in its last line", async () => {
+  expect(await verify([root])).toBe(0);
+  expect(said.at(-1)).toMatch(/^VALID COMPLETE sessions=2 frames=\d+$/);
+});
+
+test("without a key of the auditor's own, it says whose key it used", async () => {
+  await verify([root]);
+  expect(said[0]).toContain(join(root, SEAL_PUB));
+  said = [];
+  writeFileSync(join(top, "seal.pub"), toPem(SPKI));
+  expect(await verify([root, "--key", join(top, "seal.pub")])).toBe(0);
+  expect(said).toHaveLength(1);
+});
+
+test("one session of an archive is verified against the archive's ledger", async () => {
+  expect(await verify([join(root, folder)])).toBe(0);
+  expect(said.at(-1)).toMatch(/sessions=1 /);
+});
+
+test("a finding exits 1, on a line with its code and its object", async () => {
+  const bad = write("bad", new Map(good).set(entryKey(1), new Uint8Array([1])));
+  expect(await verify([bad])).toBe(1);
+  expect(said.some((line) => line.startsWith(`head_malformed ${entryKey(1)}: `))).toBe(true);
+  expect(said.at(-1)).toMatch(/^INVALID INCOMPLETE /);
+});
+
+test("as JSON it is one object", async () => {
+  expect(await verify([root, "--json"])).toBe(0);
+  expect(said.map((line) => JSON.parse(line) as unknown)).toMatchObject([
+    { integrity: "VALID", findings: [] },
+  ]);
+});
+
+test("a session copied out with its ledger entries and the key is verified by itself", async () => {
+  const alone = new Map(
+    [...good].flatMap(([key, bytes]) => (key.startsWith(folder) ? [[key.slice(folder.length), bytes]] : [])),
+  );
+  for (const key of [entryKey(0), entryKey(1), SEAL_PUB]) alone.set(key, good.get(key) ?? new Uint8Array());
+  expect(await verify([write("alone", alone as Objects)])).toBe(0);
+});
+
+test("a session in a folder of another session's name is found", async () => {
+  const name = "ses_01JD0000000000000000000000";
+  const moved = new Map(
+    [...good].flatMap(([key, bytes]) =>
+      key.startsWith(folder) ? [[`${name}/${key.slice(folder.length)}`, bytes]] : [],
+    ),
+  );
+  moved.set(`${name}/${SEAL_PUB}`, good.get(SEAL_PUB) ?? new Uint8Array());
+  expect(await verify([join(write("moved", moved as Objects), name)])).toBe(1);
+  expect(said.some((line) => line.startsWith("head_session seal.sigstore.json"))).toBe(true);
+});
+
+test("what cannot be verified at all is an error, not a verdict", async () => {
+  const keyless = new Map(
+    [...good].flatMap(([key, bytes]) => (key.startsWith(folder) ? [[key.slice(folder.length), bytes]] : [])),
+  );
+  await expect(verify([write("keyless", keyless as Objects)])).rejects.toThrow(
+    "there is no key to verify with",
+  );
+  await expect(verify([join(top, "nowhere")])).rejects.toThrow("cannot be read");
+  await expect(verify([join(root, SEAL_PUB)])).rejects.toThrow("is not a directory");
+  await expect(verify([join(root, "trust")])).rejects.toThrow("neither an archive");
+  await expect(verify([root, "--key", join(root, entryKey(0))])).rejects.toThrow("cannot be used");
+  await expect(verify([])).rejects.toThrow(UsageFault);
+  await expect(verify(["s3://bucket/prefix"])).rejects.toThrow(UsageFault);
+});
+
+test("a folder lists its files ascending, follows no link, and leaves out what is still being written", async () => {
+  const place = write(
+    "listed",
+    new Map([
+      ["a/b", new Uint8Array(1)],
+      ["a-b", new Uint8Array(2)],
+      ["a/.upload-1", new Uint8Array(3)],
+    ]),
+  );
+  symlinkSync("/etc/hostname", join(place, "link"));
+  const source = folderSource(place);
+  const keys = async (prefix: string) => {
+    const listed: string[] = [];
+    for await (const key of source.list(prefix)) listed.push(key);
+    return listed;
+  };
+  expect(await keys("")).toEqual(["a-b", "a/b", "link"]);
+  expect(await keys("a")).toEqual(["a-b", "a/b"]);
+  expect(await keys("a/")).toEqual(["a/b"]);
+  expect(await keys("nothing/")).toEqual([]);
+  expect(await source.get("link")).toBeUndefined();
+  expect(await source.get("a")).toBeUndefined();
+  expect(await source.stat("a-b")).toEqual({ bytes: 2 });
+  expect(await source.get("nothing/here")).toBeUndefined();
+});
+
+test("a segment's digest and a seal's signature hold for sha256sum and openssl too", () => {
+  const frames = join(root, folder, "frames-000000.ndjson.zst");
+  const bundle = JSON.parse(new TextDecoder().decode(good.get(`${folder}seal.sigstore.json`))) as {
+    dsseEnvelope: { payload: string; payloadType: string; signatures: { sig: string }[] };
+  };
+  const payload = Buffer.from(bundle.dsseEnvelope.payload, "base64");
+  const [sha] = execFileSync("sha256sum", [frames], { encoding: "utf8" }).split(" ");
+  expect(payload.toString()).toContain(`"sha256":"${sha}"`);
+  const type = bundle.dsseEnvelope.payloadType;
+  writeFileSync(
+    join(top, "pae"),
+    Buffer.concat([Buffer.from(`DSSEv1 ${type.length} ${type} ${payload.length} `), payload]),
+  );
+  writeFileSync(join(top, "sig"), Buffer.from(bundle.dsseEnvelope.signatures[0]?.sig ?? "", "base64"));
+  const args = [
+    "dgst",
+    "-sha256",
+    "-verify",
+    join(root, SEAL_PUB),
+    "-signature",
+    join(top, "sig"),
+    join(top, "pae"),
+  ];
+  expect(execFileSync("openssl", args, { encoding: "utf8" })).toBe("Verified OK\n");
+});
