@@ -1,8 +1,9 @@
 // A whole Steno node as an operator runs it: `steno serve` with a steno.toml, as a program of its own.
+import { execFile } from "node:child_process";
 import { cpSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { stringify } from "smol-toml";
-import { type Child, run, startChild, until, workspace } from "./servers/children.ts";
+import { type Child, startChild, until, workspace } from "./servers/children.ts";
 
 const ROOT = join(import.meta.dirname, "../..");
 const CLI = join(ROOT, "scripts/steno.ts");
@@ -105,22 +106,17 @@ export async function startNode(options: NodeOptions): Promise<Node> {
 }
 
 /** `steno …` as a person runs it. */
-export async function cli(
+export function cli(
   args: string[],
   config: string,
   env: NodeJS.ProcessEnv,
 ): Promise<{ code: number; out: string; err: string }> {
   const withConfig = args[0] === "verify" || args[0] === "session" ? args : [...args, "--config", config];
-  try {
-    return { code: 0, out: await run(process.execPath, [CLI, ...withConfig], { env }), err: "" };
-  } catch (thrown) {
-    const { code, stdout, stderr } = (thrown as Error).cause as {
-      code?: number;
-      stdout?: string;
-      stderr?: string;
-    };
-    return { code: code ?? -1, out: stdout ?? "", err: stderr ?? "" };
-  }
+  const { promise, resolve } = Promise.withResolvers<{ code: number; out: string; err: string }>();
+  execFile(process.execPath, [CLI, ...withConfig], { env, maxBuffer: 64 << 20 }, (error, out, err) => {
+    resolve({ code: error === null ? 0 : Number(error.code ?? -1), out, err });
+  });
+  return promise;
 }
 
 /** Every process of the session of `leader`: workerd runs in groups of its own. */

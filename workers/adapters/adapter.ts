@@ -35,6 +35,14 @@ export type Inspected<Op extends Operation = Operation> = {
   readonly body: Body;
   /** Frames that say what the body contains; the pipeline adds the exchange. Each fits into one line. */
   readonly frames: readonly Omit<GitFrame, "x">[];
+  /** Set when the request alone does not tell all that a decision needs. */
+  readonly unsettled?: Unsettled<Op>;
+};
+
+/** What to ask upstream, and what follows from the answer; undefined when there is none, which proves nothing. */
+export type Unsettled<Op extends Operation = Operation> = {
+  readonly look: Inspected<Op>;
+  readonly settle: (answer: Uint8Array<ArrayBuffer> | undefined) => Inspected<Op>;
 };
 
 export interface Adapter<Op extends Operation = Operation> {

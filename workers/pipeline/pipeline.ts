@@ -1,13 +1,14 @@
 /** The sentence. Nothing else knows the order, and nothing else catches refusals. */
+import { refuse } from "./answer/refuse.ts";
+import { release } from "./answer/release.ts";
 import { authenticate } from "./authenticate.ts";
 import { clear } from "./clear.ts";
 import { decide } from "./decide.ts";
 import type { Means, Reached, Received } from "./exchange.ts";
 import { forward } from "./forward.ts";
 import { record } from "./record.ts";
-import { refuse } from "./refuse.ts";
-import { release } from "./release.ts";
 import { resolve } from "./resolve.ts";
+import { settle } from "./settle.ts";
 
 export async function run(received: Received, means: Means): Promise<Response> {
   let reached: Reached = received;
@@ -17,7 +18,8 @@ export async function run(received: Received, means: Means): Promise<Response> {
     const resolved = resolve(authenticated, means);
     reached = resolved;
     const inspected = await resolved.adapter.inspect(resolved.incoming);
-    const read = { ...resolved, inspected };
+    reached = { ...resolved, inspected };
+    const read = await settle(reached, means);
     reached = read;
     const decided = await decide(read, means);
     reached = decided;

@@ -4,20 +4,23 @@ import type { RequestBody, RequestTape } from "#durable/format/tape.ts";
 import type { Body } from "#workers/wire/body.ts";
 import type { Decided, Means, Recorded } from "./exchange.ts";
 
+/** A decision frame is one line: the first of many denied parts stand for the rest, whose refs the git frames list. */
+const DENIED_MAX = 100;
+
 export async function record(decided: Decided, means: Means): Promise<Recorded> {
   const { x, connection, decision, inspected, opening } = decided;
-  const { operation, outgoing, frames, body } = inspected;
+  const { operation, abridged, outgoing, frames, body } = inspected;
   const tape: RequestTape = {
     x,
     connection: connection.name,
-    operation,
+    operation: abridged ?? operation,
     method: outgoing.method,
     path: outgoing.path,
     headers: outgoing.headers,
     git: frames.map((frame) => ({ ...frame, x })),
     bodies: connection.bodies,
     body: known(body),
-    decision,
+    decision: { ...decision, denied: decision.denied.slice(0, DENIED_MAX) },
   };
   const answer = await means.append.begin(opening, tape);
   if ("no" in answer) throw new Refusal(answer.no.code, answer.no.message);

@@ -29,7 +29,7 @@ action "git.refs" in ["git.read"] appliesTo {
 };
 action "git.fetch" in ["git.read"] appliesTo {
   principal: User, resource: Repository,
-  context: { version: Long, haves: Long, wants: Set<String>, wantRefs: Set<String>, capabilities: Set<String>,
+  context: { version: Long, haves: Long, wants: Long, wantRefs: Set<String>, capabilities: Set<String>,
              depth?: String, filter?: String }
 };
 

@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
 import type { GitOperation } from "#durable/format/operation.ts";
-import { questionsOf } from "#workers/adapters/git/adapter.ts";
+import { questionsOf } from "#workers/adapters/git/questions.ts";
 import { ann, connectionSettings, deciding } from "./asking.ts";
 
 const id = (digit: string) => digit.repeat(40);

@@ -53,7 +53,7 @@ export const repository: Resource = {
 
 const READING: Readonly<Record<"git.refs" | "git.fetch", Readonly<Record<string, ContextValue>>>> = {
   "git.refs": { service: "git-upload-pack", version: 2 },
-  "git.fetch": { version: 2, haves: 0, wants: ["1".repeat(40)], wantRefs: [], capabilities: ["ofs-delta"] },
+  "git.fetch": { version: 2, haves: 0, wants: 1, wantRefs: [], capabilities: ["ofs-delta"] },
 };
 
 export const onRepository = (action: "git.refs" | "git.fetch"): Question => ({

@@ -1,8 +1,7 @@
 /** Git over smart HTTP: what is asked, what of it policy must allow, and how a no is said. */
 import type { Header } from "#durable/format/frame.ts";
-import type { GitFetch, GitOperation, GitPush, GitRefs, GitService } from "#durable/format/operation.ts";
+import type { GitOperation, GitPush, GitRefs, GitService } from "#durable/format/operation.ts";
 import { Refusal } from "#durable/format/refusal.ts";
-import type { ContextValue, Question, Resource } from "#workers/contract/evaluator.ts";
 import { type Body, peek } from "#workers/wire/body.ts";
 import { gunzip, isGzip } from "#workers/wire/gzip.ts";
 import { requestHeaders, responseHeaders } from "#workers/wire/headers.ts";
@@ -10,9 +9,11 @@ import type { Adapter, Incoming, Inspected } from "../adapter.ts";
 import { stripAdvertisement } from "./advertisement.ts";
 import { type Endpoint, endpointOf } from "./endpoint.ts";
 import { abridged, pushFrames } from "./frames.ts";
+import { ancestryFetch, ancestryQuery, ancestryRequest, settleUpdate } from "./history/ancestry.ts";
+import { refUpdates } from "./history/ref-update.ts";
 import { type PackContents, readPack } from "./pack/pack.ts";
-import { decodePush } from "./receive-pack.ts";
-import { refUpdates } from "./ref-update.ts";
+import { questionsOf } from "./questions.ts";
+import { decodePush, type ObjectFormat } from "./receive-pack.ts";
 import { probed, refuseGit } from "./refuse.ts";
 import { decodeUploadPack } from "./upload-pack.ts";
 
@@ -23,7 +24,9 @@ export const FETCH_MAX = 16 * 1024 * 1024;
 
 type Bytes = Uint8Array<ArrayBuffer>;
 type GitInspected = Inspected<GitOperation>;
-type Decoded = Pick<GitInspected, "operation" | "frames">;
+type Decoded = Pick<GitInspected, "operation" | "frames"> & { readonly pushed?: Pushed };
+/** What a push brought, for as long as its effect on history is not settled. */
+type Pushed = { readonly contents: PackContents; readonly format: ObjectFormat };
 
 /** Fields git's protocol uses; whatever else a client sends means nothing to the server and might mean too much. */
 const PASSED = new Set([
@@ -59,10 +62,10 @@ export const gitAdapter: Adapter<GitOperation> = {
         frames: [],
       };
     }
-    const { body, operation, frames } = await decode(request, endpoint, version);
-    const short = abridged(operation);
-    const questions = questionsOf(operation, connection);
-    return { operation, ...(short && { abridged: short }), questions, outgoing, body, frames };
+    const { body, operation, frames, pushed } = await decode(request, endpoint, version);
+    const inspected = inspectedOf(operation, frames, { connection, outgoing, body });
+    if (operation.kind !== "git.push" || !pushed) return inspected;
+    return unsettled(inspected, operation, pushed, { connection, outgoing, body }, new Set());
   },
 
   async forward(
@@ -89,6 +92,55 @@ export const gitAdapter: Adapter<GitOperation> = {
 
   refuse: refuseGit,
 };
+
+type Around = Pick<Incoming, "connection"> & Pick<GitInspected, "outgoing" | "body">;
+
+function inspectedOf(
+  operation: GitOperation,
+  frames: GitInspected["frames"],
+  { connection, outgoing, body }: Around,
+): GitInspected {
+  const short = abridged(operation);
+  const questions = questionsOf(operation, connection);
+  return { operation, ...(short && { abridged: short }), questions, outgoing, body, frames };
+}
+
+/** The push with what to ask the server next, as long as an update might still prove to keep history. */
+function unsettled(
+  inspected: GitInspected,
+  push: GitPush,
+  pushed: Pushed,
+  around: Around,
+  looked: ReadonlySet<string>,
+): GitInspected {
+  const { contents, format } = pushed;
+  const query = ancestryQuery(push.updates, contents.commits, looked);
+  if (!query) return inspected;
+  const fetch = ancestryFetch(push.repository, query, format);
+  const path = around.outgoing.path.replace(/git-receive-pack$/, "git-upload-pack");
+  const headers: Header[] = [
+    ["content-type", "application/x-git-upload-pack-request"],
+    ["accept", "application/x-git-upload-pack-result"],
+    ["git-protocol", "version=2"],
+  ];
+  const body = { kind: "whole", bytes: ancestryRequest(query, format) } as const;
+  const outgoing = { method: "POST", path, headers };
+  const look = inspectedOf(fetch, [], { connection: around.connection, outgoing, body });
+  const settle = (answer: Bytes | undefined): GitInspected => {
+    const settledUpdate = settleUpdate(query, contents.commits, answer, format);
+    const updates = push.updates.map((update) => (update === query.update ? settledUpdate : update));
+    const next = { ...push, updates };
+    const frames = pushFrames(updates, settled(contents, updates));
+    return unsettled(
+      inspectedOf(next, frames, around),
+      next,
+      pushed,
+      around,
+      new Set([...looked, query.update.ref]),
+    );
+  };
+  return { ...inspected, unsettled: { look, settle } };
+}
 
 async function decode(
   request: Request,
@@ -122,7 +174,8 @@ function push(repository: string, bytes: Bytes, ended: boolean): Decoded {
   const updates = refUpdates(commands, contents?.commits ?? []);
   const atomic = capabilities.includes("atomic");
   const operation: GitPush = { kind: "git.push", repository, updates, capabilities, options, atomic };
-  return { operation, frames: pushFrames(updates, contents && settled(contents, updates)) };
+  const frames = pushFrames(updates, contents && settled(contents, updates));
+  return { operation, frames, ...(contents && { pushed: { contents, format } }) };
 }
 
 /**
@@ -196,62 +249,4 @@ function serviceOf(operation: Exclude<GitOperation, { kind: "git.probe" }>): Git
     case "git.push":
       return "git-receive-pack";
   }
-}
-
-/** What policy is asked: one question, or for a push one for each ref. */
-export function questionsOf(
-  operation: GitOperation,
-  connection: Incoming["connection"],
-): readonly Question[] {
-  const outer: Resource = { type: "Connection", id: connection.name, attrs: { kind: connection.kind } };
-  const id = `${connection.name}/${operation.repository}`;
-  const resource: Resource = { type: "Repository", id, attrs: { path: operation.repository }, within: outer };
-  switch (operation.kind) {
-    case "git.refs":
-      return [
-        {
-          part: "",
-          action: "git.refs",
-          resource,
-          context: { service: operation.service, version: operation.version },
-        },
-      ];
-    case "git.probe":
-      return [{ part: "", action: "git.refs", resource, context: { service: operation.service } }];
-    case "git.fetch":
-      return [{ part: "", action: "git.fetch", resource, context: fetchContext(operation) }];
-    case "git.push":
-      return pushQuestions(operation, resource);
-  }
-}
-
-function fetchContext({
-  version,
-  wants,
-  wantRefs,
-  haves,
-  depth,
-  filter,
-  capabilities,
-}: GitFetch): Question["context"] {
-  const bounds = { ...(depth !== undefined && { depth }), ...(filter !== undefined && { filter }) };
-  return { version, haves, wants, wantRefs, capabilities, ...bounds };
-}
-
-const ACTIONS = {
-  create: "git.create",
-  update: "git.push",
-  delete: "git.delete",
-  force: "git.force",
-} as const;
-
-function pushQuestions(push: GitPush, within: Resource): readonly Question[] {
-  const { options, capabilities, atomic, updates } = push;
-  const all: Record<string, ContextValue> = { atomic, refs: updates.length, options, capabilities };
-  return updates.map(({ ref, old, new: next, change }) => ({
-    part: ref,
-    action: ACTIONS[change],
-    resource: { type: "Ref", id: `${within.id}/${ref}`, attrs: { name: ref }, within },
-    context: { ...all, old, new: next, change },
-  }));
 }

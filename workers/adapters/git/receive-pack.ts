@@ -1,7 +1,7 @@
 /** What a client asks of git-receive-pack: ref update commands and push options (gitprotocol-pack(5)), then a pack. */
 import { Refusal } from "#durable/format/refusal.ts";
+import { type Command, isRefName, isZero } from "./history/ref-update.ts";
 import { lineOf, readPacket, textOf } from "./pkt-line.ts";
-import { type Command, isRefName, isZero } from "./ref-update.ts";
 
 export type ObjectFormat = "sha1" | "sha256";
 

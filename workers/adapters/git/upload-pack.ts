@@ -31,7 +31,9 @@ const V0_CAPABILITIES =
 /** Decodes a whole POST body, already inflated. */
 export function decodeUploadPack(repository: string, version: 0 | 1 | 2, body: Bytes): GitRefs | GitFetch {
   const lines = linesOf(body);
-  return version === 2 ? decodeCommand(repository, lines) : decodeRounds(repository, version, lines);
+  const asked = version === 2 ? decodeCommand(repository, lines) : decodeRounds(repository, version, lines);
+  // git names a commit once for every ref it wants it for.
+  return asked.kind === "git.fetch" ? { ...asked, wants: [...new Set(asked.wants)] } : asked;
 }
 
 /** v2: `command=…`, capabilities, delim, arguments, flush; nothing after it, or a second command would pass unseen. */

@@ -3,7 +3,7 @@ import type { BodyEnd, Header } from "#durable/format/frame.ts";
 import { Refusal } from "#durable/format/refusal.ts";
 import type { Answer } from "#durable/format/tape.ts";
 import { responseHeaders } from "#workers/wire/headers.ts";
-import type { Forwarded, Means } from "./exchange.ts";
+import type { Forwarded, Means } from "../exchange.ts";
 
 /** Bodies of a declared length up to this are recorded with their head. */
 const SMALL = 256 * 1024;

@@ -4,8 +4,8 @@ import type { SessionId } from "#durable/format/ids.ts";
 import { Refusal } from "#durable/format/refusal.ts";
 import type { RequestTape, ResponseTape } from "#durable/format/tape.ts";
 import { responseHeaders, withoutCredentials } from "#workers/wire/headers.ts";
-import type { Means, Reached } from "./exchange.ts";
-import { known } from "./record.ts";
+import type { Means, Reached } from "../exchange.ts";
+import { known } from "../record.ts";
 
 export async function refuse(thrown: unknown, reached: Reached, means: Means): Promise<Response> {
   const { x, adapter, incoming } = reached;
@@ -90,7 +90,7 @@ function undecided(reached: Reached): RequestTape {
   return {
     x,
     connection: "connection" in reached ? reached.connection.name : "",
-    operation: inspected?.operation ?? { kind: "unknown" },
+    operation: inspected?.abridged ?? inspected?.operation ?? { kind: "unknown" },
     method: incoming.request.method,
     path: `${new URL(incoming.request.url).pathname}${withoutCredentials(incoming.query)}`,
     headers: inspected?.outgoing.headers ?? [],

@@ -1,0 +1,59 @@
+/** What policy is asked about a git operation, in the terms of its schema. */
+import type { Connection } from "#durable/format/connection.ts";
+import type { GitFetch, GitOperation, GitPush } from "#durable/format/operation.ts";
+import type { ContextValue, Question, Resource } from "#workers/contract/evaluator.ts";
+
+/** What policy is asked: one question, or for a push one for each ref. */
+export function questionsOf(operation: GitOperation, connection: Connection): readonly Question[] {
+  const outer: Resource = { type: "Connection", id: connection.name, attrs: { kind: connection.kind } };
+  const id = `${connection.name}/${operation.repository}`;
+  const resource: Resource = { type: "Repository", id, attrs: { path: operation.repository }, within: outer };
+  switch (operation.kind) {
+    case "git.refs":
+      return [
+        {
+          part: "",
+          action: "git.refs",
+          resource,
+          context: { service: operation.service, version: operation.version },
+        },
+      ];
+    case "git.probe":
+      return [{ part: "", action: "git.refs", resource, context: { service: operation.service } }];
+    case "git.fetch":
+      return [{ part: "", action: "git.fetch", resource, context: fetchContext(operation) }];
+    case "git.push":
+      return pushQuestions(operation, resource);
+  }
+}
+
+function fetchContext({
+  version,
+  wants,
+  wantRefs,
+  haves,
+  depth,
+  filter,
+  capabilities,
+}: GitFetch): Question["context"] {
+  const bounds = { ...(depth !== undefined && { depth }), ...(filter !== undefined && { filter }) };
+  return { version, haves, wants: wants.length, wantRefs, capabilities, ...bounds };
+}
+
+const ACTIONS = {
+  create: "git.create",
+  update: "git.push",
+  delete: "git.delete",
+  force: "git.force",
+} as const;
+
+function pushQuestions(push: GitPush, within: Resource): readonly Question[] {
+  const { options, capabilities, atomic, updates } = push;
+  const all: Record<string, ContextValue> = { atomic, refs: updates.length, options, capabilities };
+  return updates.map(({ ref, old, new: next, change }) => ({
+    part: ref,
+    action: ACTIONS[change],
+    resource: { type: "Ref", id: `${within.id}/${ref}`, attrs: { name: ref }, within },
+    context: { ...all, old, new: next, change },
+  }));
+}

@@ -1,0 +1,68 @@
+/** Asks upstream what a request cannot prove by itself, as an exchange of its own: decided, recorded, cleared like any. */
+import { mintExchangeId } from "#durable/format/ids.ts";
+import { Refusal } from "#durable/format/refusal.ts";
+import type { Inspected } from "#workers/adapters/adapter.ts";
+import { clear } from "./clear.ts";
+import { decide } from "./decide.ts";
+import type { Means, Read } from "./exchange.ts";
+import { forward } from "./forward.ts";
+import { record } from "./record.ts";
+
+/** Longest answer that is read; a longer one settles nothing. */
+const ANSWER_MAX = 16 * 1024 * 1024;
+/** A push of many refs may need one answer for each. */
+const LOOKS_MAX = 16;
+
+export async function settle(read: Read, means: Means): Promise<Read> {
+  let { inspected } = read;
+  for (let looks = 0; inspected.unsettled && looks < LOOKS_MAX; looks++) {
+    const { look, settle } = inspected.unsettled;
+    inspected = settle(await ask({ ...read, inspected: look }, means));
+  }
+  return { ...read, inspected };
+}
+
+/** Undefined when the principal may not ask, or the upstream cannot say: then nothing is proven. */
+async function ask(
+  read: Read & { readonly inspected: Inspected },
+  means: Means,
+): Promise<Uint8Array<ArrayBuffer> | undefined> {
+  const x = mintExchangeId(means.now(), means.random(10));
+  const recorded = await record(await decide({ ...read, x }, means), means);
+  const { session } = recorded;
+  try {
+    const { response } = await forward(clear(recorded), means);
+    const bytes = await bounded(response);
+    const headers = [...response.headers];
+    const end = bytes ? "complete" : "cut";
+    await means.append.respond(session, x, {
+      status: response.status,
+      headers,
+      ...(bytes && { bytes }),
+      end,
+    });
+    return bytes;
+  } catch (thrown) {
+    if (!(thrown instanceof Refusal)) throw thrown;
+    const refusal = { code: thrown.code, message: thrown.message };
+    await means.append.respond(session, x, { status: thrown.status, headers: [], refusal, end: "complete" });
+    return undefined;
+  }
+}
+
+async function bounded(response: Response): Promise<Uint8Array<ArrayBuffer> | undefined> {
+  const parts: Uint8Array[] = [];
+  let size = 0;
+  for await (const chunk of response.body ?? []) {
+    size += chunk.byteLength;
+    if (size > ANSWER_MAX) return undefined;
+    parts.push(chunk);
+  }
+  const whole = new Uint8Array(size);
+  let at = 0;
+  for (const part of parts) {
+    whole.set(part, at);
+    at += part.byteLength;
+  }
+  return whole;
+}
