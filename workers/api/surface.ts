@@ -48,7 +48,7 @@ function answered(
   const instance = context.get("instance");
   const { method, path } = context.req;
   if (!(thrown instanceof Refusal)) {
-    log({ level: "error", event: "fault", instance, method, path, cause: told(thrown) });
+    log({ level: "error", event: "fault", instance, method, path, cause: told(thrown, withStack) });
     const sentence = `something went wrong inside the gateway; ask its operator for ${instance}`;
     return problem(new Refusal("fault", sentence), instance);
   }
@@ -67,9 +67,11 @@ function answered(
   return response;
 }
 
-function told(cause: unknown): string | undefined {
-  if (cause === undefined) return undefined;
-  if (!(cause instanceof Error)) return String(cause);
-  const deeper = told(cause.cause);
-  return `${cause.stack ?? cause.message}${deeper === undefined ? "" : `\ncaused by ${deeper}`}`;
+/** Errors and their causes. What else was thrown or attached, such as a token's claims, is not for a log. */
+function told(cause: unknown, say: (error: Error) => string): string | undefined {
+  if (!(cause instanceof Error)) return typeof cause === "string" ? cause : undefined;
+  const deeper = told(cause.cause, say);
+  return deeper === undefined ? say(cause) : `${say(cause)}\ncaused by ${deeper}`;
 }
+
+const withStack = (error: Error): string => error.stack ?? String(error);
