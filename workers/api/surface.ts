@@ -59,7 +59,7 @@ function answered(
     method,
     path,
     code: thrown.code,
-    cause: told(thrown.cause),
+    cause: told(thrown.cause, String),
   });
   const response = problem(thrown, instance);
   // RFC 9110 §15.5.2: a 401 says how to authenticate.

@@ -5,6 +5,8 @@ import type { App } from "#workers/api/surface.ts";
 import { ABSENT, ALICE, MINE, Recorder } from "./recorder.ts";
 
 const ROLES = { auditor: ["security"], approver: ["leads"], admin: ["platform"] };
+/** As jose attaches the claims it did not accept. */
+const CAUSE = new Error("aud", { cause: { payload: { email: "mallory@example" } } });
 /** Token to groups; what is not here is no token. */
 const TOKENS: Readonly<Record<string, readonly string[]>> = {
   auditor: ["security"],
@@ -27,8 +29,7 @@ beforeEach(() => {
     log: (line) => logged.push(line),
     authenticate: async (token) => {
       const groups = TOKENS[token];
-      if (!groups)
-        throw new Refusal("unauthenticated", "the token was not accepted", { cause: new Error("aud") });
+      if (!groups) throw new Refusal("unauthenticated", "the token was not accepted", { cause: CAUSE });
       const agent = token === "agent" ? { agent: "cursor-1" } : {};
       return { principal: { ...ALICE, subject: token, groups: [...groups], ...agent }, expires: 0 };
     },
@@ -119,7 +120,7 @@ describe("a no is a problem document with an id", () => {
       expect.objectContaining({ event: "refused", instance, code: "unauthenticated" }),
     ]);
     expect(String(logged[0]?.["cause"])).toContain("aud");
-    expect(JSON.stringify(logged)).not.toContain("stranger");
+    expect(JSON.stringify(logged)).not.toMatch(/stranger|mallory|object Object/);
   });
 
   test("a bug is a 500 with an id, without internals, and is logged under that id", async () => {
