@@ -28,7 +28,7 @@ export type DaemonRequest = {
 export async function overDaemon(connect: () => DaemonSocket, asked: DaemonRequest): Promise<Response> {
   const { pathname, search } = new URL(asked.request.url);
   const endpoint = endpointOf(asked.request.method, pathname, search);
-  const daemon = new Daemon(reach(connect));
+  const daemon = new Daemon(reach(connect), baseOf(asked));
   try {
     await daemon.write(hello(endpoint, asked));
     if (endpoint.step === "refs") return await daemon.advertisement(endpoint.service);
@@ -41,12 +41,14 @@ export async function overDaemon(connect: () => DaemonSocket, asked: DaemonReque
 
 class Daemon {
   readonly #socket: DaemonSocket;
+  readonly #base: string;
   readonly #reader: ReadableStreamDefaultReader<Uint8Array>;
   readonly #writer: WritableStreamDefaultWriter<Uint8Array>;
   readonly #packets = new PacketReader("upstream_protocol");
 
-  constructor(socket: DaemonSocket) {
+  constructor(socket: DaemonSocket, base: string) {
     this.#socket = socket;
+    this.#base = base;
     this.#reader = socket.readable.getReader();
     this.#writer = socket.writable.getWriter();
   }
@@ -136,7 +138,7 @@ class Daemon {
 
   async #next(): Promise<Packet> {
     for (let next = this.#packets.next(); ; next = this.#packets.next()) {
-      if (next) return checked(next);
+      if (next) return checked(next, this.#base);
       const { value } = await this.#reader.read();
       if (!value) throw hungUp(undefined);
       this.#packets.feed(value);
@@ -147,23 +149,29 @@ class Daemon {
   #ready(run: readonly Packet[]): Packet | undefined {
     if (run.at(-1)?.kind === "flush") return undefined;
     const next = this.#packets.next();
-    return next && checked(next);
+    return next && checked(next, this.#base);
   }
 }
 
-/** The daemon's own refusal comes as a packet in place of the advertisement. */
-function checked(item: Packet): Packet {
+/**
+ * The daemon's own refusal comes as a packet in place of the advertisement. It quotes the path, of which the part above the
+ * repository is ours to keep.
+ */
+function checked(item: Packet, base: string): Packet {
   if (item.kind !== "data") return item;
-  const text = new TextDecoder().decode(item.payload.subarray(0, 400));
-  if (text.startsWith("ERR "))
-    throw new Refusal("upstream_protocol", `The git server says: ${text.slice(4).trim()}`);
-  return item;
+  const text = new TextDecoder().decode(item.payload.subarray(0, 4096));
+  if (!text.startsWith("ERR ")) return item;
+  const said = text.slice("ERR ".length).replaceAll(`${base}/`, "/").trim();
+  throw new Refusal("upstream_protocol", `The git server says: ${said}`);
 }
 
-function hello({ service, asked }: Endpoint, { host, base, request }: DaemonRequest): Uint8Array {
-  const version = /(?:^|:)(version=[12])(?:$|:)/.exec(request.headers.get("git-protocol") ?? "")?.[1];
-  const path = `${decodeURIComponent(base).replace(/\/+$/, "")}${asked}`;
-  return packet(`${service} ${path}\0host=${host}\0${version === undefined ? "" : `\0${version}\0`}`);
+const baseOf = ({ base }: DaemonRequest): string => decodeURIComponent(base).replace(/\/+$/, "");
+
+function hello({ service, asked }: Endpoint, request: DaemonRequest): Uint8Array {
+  const version = /(?:^|:)(version=[12])(?:$|:)/.exec(request.request.headers.get("git-protocol") ?? "")?.[1];
+  return packet(
+    `${service} ${baseOf(request)}${asked}\0host=${request.host}\0${version === undefined ? "" : `\0${version}\0`}`,
+  );
 }
 
 /** git:// knows no content encoding. */
