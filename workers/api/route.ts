@@ -56,7 +56,7 @@ export const ROUTES: readonly Route[] = [
     operation: "health",
     method: "get",
     path: "/healthz",
-    summary: "Whether this process answers at all",
+    summary: "Whether the console answers at all",
     roles: [],
     gives: "text",
     refusals: [],

@@ -1,4 +1,4 @@
-/** What every JSON response of ours has in common: an id, security headers, problems instead of stack traces. */
+/** What all JSON responses of ours share: an id, security headers, problems instead of stack traces. */
 import type { Context, Hono, MiddlewareHandler } from "hono";
 import { Refusal } from "#durable/format/refusal.ts";
 import { problem } from "#workers/wire/problem.ts";
