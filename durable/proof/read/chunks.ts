@@ -2,7 +2,7 @@
 import type { SegmentEntry } from "#durable/format/head.ts";
 import { bytesName } from "#durable/format/layout.ts";
 import { type Bytes, fromBase64, sha256, toHex } from "../bytes.ts";
-import { describeAltered, type ReadSession } from "./segment.ts";
+import { describeAltered, openStored, type ReadSession } from "./segment.ts";
 
 type Pointer = readonly [segment: number, offset: number, length: number];
 
@@ -96,15 +96,14 @@ export class Chunks {
   /** Loads a segment once; what is wrong with it as a whole is said then. */
   async #load(segment: number): Promise<Bytes | undefined> {
     if (this.#loaded.segment === segment) return this.#loaded.bytes;
-    const { source, folder, report } = this.#session;
+    const { folder, report } = this.#session;
     const object = `${folder}${bytesName(segment)}`;
     const entry = this.#entries.get(bytesName(segment));
     this.#loaded = { segment, bytes: undefined };
     if (!entry) return undefined;
-    const bytes = await source.get(object);
+    const bytes = await openStored(this.#session, entry);
     const altered = bytes && describeAltered(bytes, entry);
-    if (!bytes) report("object_missing", object, "the head lists it, the archive does not have it");
-    else if (altered) report("segment_altered", object, altered);
+    if (altered) report("segment_altered", object, altered);
     this.#loaded = { segment, bytes: bytes?.byteLength === entry.bytes ? bytes : undefined };
     return this.#loaded.bytes;
   }

@@ -32,3 +32,17 @@ export function describeAltered(stored: Bytes, entry: SegmentEntry): string | un
   const digest = toHex(sha256(stored));
   return digest === entry.sha256 ? undefined : `sha256 ${digest}, the head says ${entry.sha256}`;
 }
+
+/** A stored object, or undefined after saying why not. One that is longer than its head says is not even read. */
+export async function openStored(session: ReadSession, entry: SegmentEntry): Promise<Bytes | undefined> {
+  const { source, folder, report } = session;
+  const object = `${folder}${entry.name}`;
+  const length = (await source.stat(object))?.bytes ?? 0;
+  if (length > entry.bytes) {
+    report("segment_altered", object, `${length} bytes, the head says ${entry.bytes}`);
+    return undefined;
+  }
+  const bytes = await source.get(object);
+  if (!bytes) report("object_missing", object, "the head lists it, the archive does not have it");
+  return bytes;
+}

@@ -6,7 +6,7 @@ import { type Bytes, utf8 } from "../bytes.ts";
 import { leafHash, Range } from "../merkle.ts";
 import { Chunks } from "./chunks.ts";
 import { readLine, splitLines } from "./line.ts";
-import { declaredRange, describeAltered, type ReadSession } from "./segment.ts";
+import { declaredRange, describeAltered, openStored, type ReadSession } from "./segment.ts";
 
 /** A frames segment is cut at 16 MiB of lines (EVIDENCE §2); what inflates to more than this is not one of ours. */
 const RAW_MAX = 32 * 1024 * 1024;
@@ -78,15 +78,13 @@ async function bodyBytes(
 }
 
 async function openFrames(
-  { source, report }: ReadSession,
+  session: ReadSession,
   object: string,
   entry: SegmentEntry,
 ): Promise<Bytes[] | undefined> {
-  const stored = await source.get(object);
-  if (!stored) {
-    report("object_missing", object, "the head lists it, the archive does not have it");
-    return undefined;
-  }
+  const { report } = session;
+  const stored = await openStored(session, entry);
+  if (!stored) return undefined;
   const raw = inflate(stored);
   const lines = raw && splitLines(raw);
   const state = lines

@@ -40,10 +40,7 @@ export async function verifyArchive(
 ): Promise<Verified> {
   const findings = new Findings();
   const context = await begin(source, options, findings, true);
-  const ledger = await readLedger(
-    only ? { ...context, report: () => undefined } : context,
-    only !== undefined,
-  );
+  const ledger = await readLedger(context, only ? { of: "session", session: only } : { of: "all" });
   checkKey(context, options, ledger);
   const seen = new Set<string>();
   let frames = 0;
@@ -70,7 +67,7 @@ export async function verifyFolder(
 ): Promise<Verified> {
   const findings = new Findings();
   const context = await begin(source, options, findings, false);
-  const ledger = await readLedger(context, true);
+  const ledger = await readLedger(context, { of: "copied" });
   checkKey(context, options, ledger);
   const names: string[] = [];
   for await (const key of source.list("")) {

@@ -1,19 +1,29 @@
 /** The order of what is recorded of each exchange: request, decision, response; bodies without a gap, to their end. */
 import type { Direction, Frame } from "#durable/format/frame.ts";
 import type { Report } from "../finding.ts";
-import { dataLength } from "./tally.ts";
+import { dataLength, REFUSED_GAP } from "./tally.ts";
 
 type BodyState = { at: number; begun: boolean; ended: boolean };
 type Exchange = {
   verdict: "allow" | "deny" | undefined;
   responded: boolean;
-  /** Named in a gap: bytes of it may be missing without further notice. */
+  /** Named in a gap: what is missing of it was said there. */
   excused: boolean;
+  /** Request bytes were read after a refusal and thrown away, which a gap says too. */
+  thrownAway: boolean;
   readonly c2s: BodyState;
   readonly s2c: BodyState;
 };
 
 const body = (): BodyState => ({ at: 0, begun: false, ended: false });
+const begun = (excused: boolean): Exchange => ({
+  verdict: undefined,
+  responded: false,
+  excused,
+  thrownAway: false,
+  c2s: body(),
+  s2c: body(),
+});
 
 export class Exchanges {
   readonly #report: Report;
@@ -36,34 +46,32 @@ export class Exchanges {
     switch (frame.k) {
       case "request":
         if (this.#live.has(frame.x)) say("exchange_order", `a second request of ${frame.x}`);
-        this.#live.set(frame.x, {
-          verdict: undefined,
-          responded: false,
-          excused: false,
-          c2s: body(),
-          s2c: body(),
-        });
+        this.#live.set(frame.x, begun(false));
         break;
       case "decision":
       case "response":
       case "data":
       case "git": {
         const exchange = this.#live.get(frame.x);
-        if (exchange) seeIn(exchange, frame, say);
+        if (exchange) seeIn(exchange, frame, exchange.excused ? () => undefined : say);
         else say("exchange_order", `a ${frame.k} frame before the request of ${frame.x}`);
         break;
       }
       case "gap":
-        for (const x of frame.exchanges) {
-          const exchange = this.#live.get(x);
-          if (exchange) exchange.excused = true;
-        }
+        for (const x of frame.exchanges) this.#excuse(x, frame.cause === REFUSED_GAP);
         break;
       case "session.start":
       case "session.end":
       case "session.truncated":
         break;
     }
+  }
+
+  #excuse(x: string, refused: boolean): void {
+    const exchange = this.#live.get(x);
+    if (!exchange) this.#live.set(x, begun(!refused));
+    else if (refused) exchange.thrownAway = true;
+    else exchange.excused = true;
   }
 
   /** In a closed session every body that has begun has an end. `object` is the last frames segment. */
@@ -114,7 +122,7 @@ function seeData(exchange: Exchange, frame: Frame & { readonly k: "data" }, say:
     say("exchange_order", `${what} comes before its response`);
   if (state.ended) say(isEnd ? "exchange_order" : "body_overlap", `${what} goes on after its end`);
   else if (frame.off < state.at) say("body_overlap", `${what} has byte ${frame.off} twice`);
-  else if (frame.off > state.at && !exchange.excused)
+  else if (frame.off > state.at && !(exchange.thrownAway && frame.dir === "c2s"))
     say("body_gap", `${what} has no bytes ${state.at} to ${frame.off}`);
   state.begun = true;
   state.ended ||= isEnd;

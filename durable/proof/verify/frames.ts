@@ -7,7 +7,7 @@ import type { Context } from "./context.ts";
 import { Exchanges } from "./exchanges.ts";
 import { isTerminal, type StoredHead } from "./heads.ts";
 import { Pushes } from "./pushes.ts";
-import { type Counts, count, emptyCounts } from "./tally.ts";
+import { type Counts, count, emptyCounts, REFUSED_GAP } from "./tally.ts";
 
 /** Verifies what is stored under `last`, its newest head, against all `heads`. Returns how many frames were read. */
 export async function verifyFrames(
@@ -28,7 +28,7 @@ export async function verifyFrames(
 class FramePass {
   readonly #context: Context;
   readonly #last: StoredHead;
-  readonly #heads: readonly StoredHead[];
+  readonly #heads: ReadonlyMap<number, readonly StoredHead[]>;
   readonly #exchanges: Exchanges;
   readonly #pushes: Pushes;
   readonly #tree = new Range();
@@ -44,7 +44,7 @@ class FramePass {
   constructor(context: Context, last: StoredHead, heads: readonly StoredHead[]) {
     this.#context = context;
     this.#last = last;
-    this.#heads = heads;
+    this.#heads = Map.groupBy(heads, ({ statement }) => statement.predicate.head.size);
     this.#exchanges = new Exchanges(context.report);
     this.#pushes = new Pushes(context.report, context.packMax);
   }
@@ -65,7 +65,7 @@ class FramePass {
     this.#pushes.see(item);
     if (frame) this.#exchanges.see(frame, seq, object);
     else this.#loseTrack();
-    if (frame?.k === "gap" && frame.cause !== "refused")
+    if (frame?.k === "gap" && frame.cause !== REFUSED_GAP)
       this.#context.report("session_gap", object, `frame ${seq}: ${frame.cause}: ${frame.missing}`);
     this.#checkHeads();
   }
@@ -129,9 +129,9 @@ class FramePass {
 
   /** Every head that has exactly the frames seen so far must have their root, and their counts. */
   #checkHeads(): void {
-    for (const { object, statement } of this.#heads) {
+    for (const { object, statement } of this.#heads.get(this.#tree.end) ?? []) {
       const { head, counts } = statement.predicate;
-      if (head.size !== this.#tree.end || this.#broken) continue;
+      if (this.#broken) continue;
       if (toBase64(this.#tree.root()) !== head.rootHash)
         this.#context.report(
           "head_root",

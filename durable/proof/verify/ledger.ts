@@ -19,21 +19,24 @@ export type Ledger = {
 const PREFIX = "log/entry/";
 const NAME = /^log\/entry\/(0|[1-9]\d{0,14})\.sigstore\.json$/;
 
-/** `folder` is where the ledger lies: empty, or ending in a slash. With `sparse`, missing indexes are not reported. */
-export async function readLedger(context: Context, sparse: boolean): Promise<Ledger> {
+/** How much of the ledger is asked after: all of it, what was copied of it, or what concerns one session. */
+export type Extent = { readonly of: "all" | "copied" } | { readonly of: "session"; readonly session: string };
+
+export async function readLedger(context: Context, extent: Extent): Promise<Ledger> {
   const { source, report, key } = context;
+  const all = extent.of === "all";
   const indexes: number[] = [];
   for await (const object of source.list(PREFIX)) {
     const match = NAME.exec(object);
     if (match) indexes.push(Number(match[1]));
-    else report("object_unknown", object, "no entry of the ledger has such a name");
+    else if (all) report("object_unknown", object, "no entry of the ledger has such a name");
   }
   indexes.sort((a, b) => a - b);
   const sessions = new Map<string, Entry[]>();
   const origins = new Map<string, number>();
   let signed = 0;
   for (const [i, index] of indexes.entries()) {
-    if (!sparse) reportHole(context, i === 0 ? 0 : (indexes[i - 1] ?? 0) + 1, index);
+    if (all) reportHole(context, i === 0 ? 0 : (indexes[i - 1] ?? 0) + 1, index);
     const object = entryKey(index);
     const bytes = await source.get(object);
     if (!bytes) {
@@ -41,7 +44,9 @@ export async function readLedger(context: Context, sparse: boolean): Promise<Led
       continue;
     }
     const { statement, wrong } = await openHead(bytes, key);
-    if (wrong) report(wrong.code, object, wrong.message);
+    // Whose an unreadable entry is cannot be told; a session that lacks one says so by its own count.
+    const asked = extent.of !== "session" || statement?.predicate.session === extent.session;
+    if (wrong && asked) report(wrong.code, object, wrong.message);
     if (wrong?.code !== "head_key" && wrong?.code !== "head_malformed") signed += 1;
     if (!statement) continue;
     const { session } = statement.predicate;

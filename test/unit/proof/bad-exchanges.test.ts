@@ -193,6 +193,18 @@ describe("a session that recorded", () => {
     expect(verified).toMatchObject({ findings: [], completeness: "COMPLETE" });
   });
 
+  test("an exchange of which a gap says that frames were lost has no finding but the gap", async () => {
+    const { verified } = await found((archive) =>
+      session(archive, (r) => {
+        const x = r.exchange();
+        r.write({ k: "gap", cause: "the recorder could not write", exchanges: [x], missing: "its request" });
+        r.respond(x);
+        r.text(x, "s2c", 5, "x");
+      }),
+    );
+    expect(codes(verified)).toEqual(["session_gap"]);
+  });
+
   test("an exchange that was cut before its response has no finding", async () => {
     const { verified } = await found((archive) =>
       session(archive, (r) => {

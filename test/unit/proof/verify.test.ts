@@ -197,6 +197,22 @@ describe("one change to a good archive", () => {
     expect(findings.find(({ code }) => code === "session_open")?.message).toMatch(/30\.0 hours old/);
   });
 
+  test("a bad head of one session is found when only that session is asked after, and not for another", async () => {
+    const bad = flip(entryKey(5), object(entryKey(5)).byteLength - 20);
+    const only = async (n: number) =>
+      (
+        await verifyArchive(
+          source(bad),
+          options,
+          folder(n).slice(20, -1) as Parameters<typeof verifyArchive>[2],
+        )
+      ).findings;
+    expect((await only(2)).map(({ code, object: where }) => `${code} ${where}`)).toEqual([
+      `head_signature ${entryKey(5)}`,
+    ]);
+    expect(await only(1)).toEqual([]);
+  });
+
   test("segments of a session that is still open are not unknown objects", async () => {
     const { findings } = await verify(without(entryKey(7), seal(2)));
     expect(findings.map(({ code }) => code)).not.toContain("object_unknown");
