@@ -1,5 +1,6 @@
 /** The directory archive's other half: a create-only HTTP endpoint over one directory, on a private unix socket. */
-import { chmod, mkdir, unlink } from "node:fs/promises";
+import { once } from "node:events";
+import { mkdir, unlink } from "node:fs/promises";
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
 import { connect } from "node:net";
 import { dirname } from "node:path";
@@ -33,16 +34,12 @@ export async function directoryEndpoint(options: DirectoryEndpointOptions): Prom
       response.destroy(cause instanceof Error ? cause : undefined);
     });
   });
-  const before = process.umask(0o077);
-  try {
-    await new Promise<void>((resolve, reject) => {
-      server.once("error", reject);
-      server.listen(socket, resolve);
-    });
-  } finally {
-    process.umask(before);
-  }
-  await chmod(socket, 0o700);
+  const listening = once(server, "listening");
+  // The socket is made during the call, so nothing else in the program is made under this mask.
+  const mask = process.umask(0o077);
+  server.listen(socket);
+  process.umask(mask);
+  await listening;
   return {
     async stop() {
       const closed = new Promise((resolve) => server.close(resolve));

@@ -4,7 +4,7 @@ import { constants, createReadStream } from "node:fs";
 import { type FileHandle, link, mkdir, open, readdir, unlink } from "node:fs/promises";
 import { dirname, join, resolve } from "node:path";
 
-/** What a put needs of the disk. An argument, so that tests can have a full one. */
+/** What is asked of the disk and may fail. An argument, so that tests can have a full one. */
 export type Disk = {
   readonly open: typeof open;
   readonly link: typeof link;
@@ -76,7 +76,7 @@ export class Folder {
   }
 
   async read(key: string): Promise<Found | undefined> {
-    const file = await openIfThere(join(this.#root, key));
+    const file = await this.#openIfThere(join(this.#root, key));
     if (!file) return undefined;
     try {
       const hash = createHash("sha256");
@@ -138,7 +138,7 @@ export class Folder {
     } catch (cause) {
       if ((cause as NodeJS.ErrnoException).code !== "EEXIST") throw cause;
     }
-    const held = await openIfThere(path);
+    const held = await this.#openIfThere(path);
     if (!held) return "other";
     try {
       const hash = createHash("sha256");
@@ -146,6 +146,23 @@ export class Folder {
       return reprDigest(hash.digest()) === digest ? "same" : "other";
     } finally {
       await held.close();
+    }
+  }
+
+  /** A regular file, or undefined: a folder or a link under the key's name is not one of ours. */
+  async #openIfThere(path: string): Promise<FileHandle | undefined> {
+    try {
+      const file = await this.#disk.open(
+        path,
+        constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK,
+      );
+      if ((await file.stat()).isFile()) return file;
+      await file.close();
+      return undefined;
+    } catch (cause) {
+      const code = (cause as NodeJS.ErrnoException).code;
+      if (code === "ENOENT" || code === "ENOTDIR" || code === "ELOOP") return undefined;
+      throw cause;
     }
   }
 
@@ -162,19 +179,5 @@ export class Folder {
 /** From the start on each call; the handle stays open. */
 const contents = (file: FileHandle): AsyncIterable<Uint8Array> =>
   createReadStream("", { fd: file, start: 0, autoClose: false, highWaterMark: 1024 * 1024 });
-
-/** A regular file, or undefined: a folder or a link under the key's name is not one of ours. */
-async function openIfThere(path: string): Promise<FileHandle | undefined> {
-  try {
-    const file = await open(path, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK);
-    if ((await file.stat()).isFile()) return file;
-    await file.close();
-    return undefined;
-  } catch (cause) {
-    const code = (cause as NodeJS.ErrnoException).code;
-    if (code === "ENOENT" || code === "ENOTDIR" || code === "ELOOP") return undefined;
-    throw cause;
-  }
-}
 
 const reprDigest = (sha256: Buffer): string => `sha-256=:${sha256.toString("base64")}:`;

@@ -16,12 +16,16 @@ export type Fault =
   | { readonly silence: "kept" | "lost" }
   | { readonly slowMs: number }
   /** Says 200 and keeps something else than was sent. */
-  | { readonly keeps: "other bytes" | "nothing" | "no retention" | "a shorter retention" }
+  | { readonly keeps: "other bytes" | "nothing" | "no retention" | "a shorter retention" | "GOVERNANCE" }
+  /** LIST only: a cut page that does not say where it goes on, the same page for ever, or another order. */
+  | { readonly page: "without a marker" | "again" | "unordered" }
   /** GET only: the body ends halfway, or stalls there. */
   | { readonly body: "ends" | "stalls" };
 
 type Version = { id: string; bytes: Buffer; mode?: string; until?: number; marker: boolean };
 type Bucket = { readonly locks: boolean; readonly keys: Map<string, Version[]> };
+
+export type Call = "PUT" | "GET" | "LIST" | "RETAIN";
 
 export class FakeS3 {
   readonly accessKeyId = "fake-key";
@@ -29,10 +33,12 @@ export class FakeS3 {
   readonly region = "us-east-1";
   /** Requests as they came, `PUT /bucket/key`. */
   readonly seen: string[] = [];
+  /** Headers of the latest PUT of an object. */
+  put: IncomingMessage["headers"] = {};
   endpoint = "";
   readonly #honoursIfNoneMatch: boolean;
   readonly #buckets = new Map<string, Bucket>();
-  readonly #faults: { method: string; fault: Fault }[] = [];
+  readonly #faults: { method: Call; fault: Fault }[] = [];
   readonly #server = createServer((request, response) => void this.#serve(request, response));
   #made = 0;
 
@@ -57,7 +63,7 @@ export class FakeS3 {
   }
 
   /** Faults meet requests of their method in the order they were given. */
-  next(method: "PUT" | "GET", ...faults: Fault[]): void {
+  next(method: Call, ...faults: Fault[]): void {
     for (const fault of faults) this.#faults.push({ method, fault });
   }
 
@@ -73,9 +79,12 @@ export class FakeS3 {
     const url = new URL(request.url ?? "", this.endpoint);
     const method = request.method ?? "";
     this.seen.push(`${method} ${url.pathname}${url.searchParams.has("versions") ? "?versions" : ""}`);
-    const faultable =
-      method === "PUT" ? !url.searchParams.has("retention") : !url.searchParams.has("versions");
-    const at = faultable ? this.#faults.findIndex((planned) => planned.method === method) : -1;
+    const call = url.searchParams.has("versions")
+      ? "LIST"
+      : url.searchParams.has("retention")
+        ? "RETAIN"
+        : method;
+    const at = this.#faults.findIndex((planned) => planned.method === call);
     const [planned] = at < 0 ? [] : this.#faults.splice(at, 1);
     await this.#meet(planned?.fault, request, response, url, Buffer.concat(chunks));
   }
@@ -111,13 +120,15 @@ export class FakeS3 {
     const key = rest.map(decodeURIComponent).join("/");
     const bucket = this.#buckets.get(name);
     if (!bucket) return no(404, "NoSuchBucket");
-    if (url.searchParams.has("versions")) return listVersions(bucket, url.searchParams);
+    if (url.searchParams.has("versions")) return listVersions(bucket, url.searchParams, fault);
     const versions = bucket.keys.get(key) ?? [];
     const wanted = url.searchParams.get("versionId");
     const found = wanted === null ? versions.at(-1) : versions.find((version) => version.id === wanted);
     switch (request.method) {
       case "PUT":
-        if (url.searchParams.has("retention")) return retain(found, body.toString());
+        if (url.searchParams.has("retention")) {
+          return fault && "keeps" in fault ? ok(Buffer.alloc(0)) : retain(found, body.toString());
+        }
         return this.#put(bucket, key, request, body, fault);
       case "DELETE":
         return wanted === null ? this.#mark(bucket, key) : remove(versions, found);
@@ -134,6 +145,7 @@ export class FakeS3 {
     fault: Fault | undefined,
   ): Answer {
     const { headers } = request;
+    this.put = headers;
     const md5 = headers["content-md5"];
     if (md5 !== undefined && md5 !== createHash("md5").update(sent).digest("base64"))
       return no(400, "BadDigest");
@@ -148,7 +160,7 @@ export class FakeS3 {
     const keeps = fault && "keeps" in fault ? fault.keeps : undefined;
     const version: Version = { id: bucket.locks ? `v${++this.#made}` : "null", bytes: sent, marker: false };
     if (mode !== undefined && keeps !== "no retention") {
-      version.mode = String(mode);
+      version.mode = keeps === "GOVERNANCE" ? keeps : String(mode);
       version.until = Date.parse(String(date)) - (keeps === "a shorter retention" ? 2 * 86_400_000 : 0);
     }
     if (keeps === "other bytes") version.bytes = Buffer.from(sent).fill(0x21, 0, 1);
@@ -200,7 +212,8 @@ function remove(versions: Version[], version: Version | undefined): Answer {
   return { ...ok(Buffer.alloc(0)), status: 204 };
 }
 
-function listVersions(bucket: Bucket, query: URLSearchParams): Answer {
+function listVersions(bucket: Bucket, query: URLSearchParams, fault: Fault | undefined): Answer {
+  const turn = fault && "page" in fault ? fault.page : undefined;
   const prefix = query.get("prefix") ?? "";
   const keys = [...bucket.keys.keys()]
     .filter((key) => key.startsWith(prefix))
@@ -210,17 +223,20 @@ function listVersions(bucket: Bucket, query: URLSearchParams): Answer {
   );
   const [afterKey, afterId] = [query.get("key-marker"), query.get("version-id-marker")];
   const at = all.findIndex(({ key, version }) => key === afterKey && version.id === afterId);
-  const from = afterKey === null ? 0 : at + 1;
-  const page = all.slice(from, from + Number(query.get("max-keys") ?? 1000));
+  const size = Number(query.get("max-keys") ?? 1000);
+  const from = afterKey === null ? 0 : turn === "again" ? Math.max(0, at + 1 - size) : at + 1;
+  const page = all.slice(from, from + size);
   const last = page.at(-1);
   const cut = last !== undefined && from + page.length < all.length;
+  if (turn === "unordered") page.reverse();
   const rows = page.map(({ key, version }) => {
     const row = `<Key>${key}</Key><VersionId>${version.id}</VersionId><Size>${version.bytes.length}</Size>`;
     return version.marker ? `<DeleteMarker>${row}</DeleteMarker>` : `<Version>${row}</Version>`;
   });
-  const next = cut
-    ? `<NextKeyMarker>${last.key}</NextKeyMarker><NextVersionIdMarker>${last.version.id}</NextVersionIdMarker>`
-    : "";
+  const next =
+    cut && turn !== "without a marker"
+      ? `<NextKeyMarker>${last.key}</NextKeyMarker><NextVersionIdMarker>${last.version.id}</NextVersionIdMarker>`
+      : "";
   const xml = `<ListVersionsResult xmlns="http://s3.amazonaws.com/doc/2006-03-01/"><IsTruncated>${cut}</IsTruncated>${next}${rows.join("")}</ListVersionsResult>`;
   return ok(Buffer.from(xml), { "content-type": "application/xml" });
 }

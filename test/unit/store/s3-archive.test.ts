@@ -1,3 +1,4 @@
+import { createHash } from "node:crypto";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { ArchiveConflict, ArchiveFault } from "#durable/store/archive.ts";
 import { archiveContract, bytesOf, fresh, keysOf, some } from "./archive-contract.ts";
@@ -96,8 +97,8 @@ for (const honours of [true, false]) {
       expect({ second, kept }).toEqual({ second: "kept", kept: ["bytes"] });
     });
 
-    test.each(["no retention", "a shorter retention"] as const)(
-      "%s than asked for is a fault; putting again extends it",
+    test.each(["no retention", "a shorter retention", "GOVERNANCE"] as const)(
+      "%s instead of the lock asked for is a fault; putting again extends it",
       async (keeps) => {
         const { first, second, stat, kept } = await twice([{ keeps }]);
         expect(first).toBeInstanceOf(ArchiveFault);
@@ -107,6 +108,19 @@ for (const honours of [true, false]) {
         expect(stat?.retainUntil).toBeGreaterThanOrEqual(Date.now() + 2 * 86_400_000 - 20_000);
       },
     );
+
+    test("an extension that the store ignores is a fault, as often as it ignores it", async () => {
+      const key = `${fresh()}/a`;
+      await archiveIn(store).put(key, bytesOf("bytes"), { locked: true });
+      const longer = archiveIn(store, { retentionDays: 9 });
+      store.fake.next("RETAIN", { keeps: "nothing" }, { keeps: "nothing" });
+      for (let again = 0; again < 2; again++) {
+        await expect(longer.put(key, bytesOf("bytes"), { locked: true })).rejects.toThrow(
+          /did not extend as asked/,
+        );
+      }
+      expect((await longer.put(key, bytesOf("bytes"), { locked: true })).bytes).toBe(5);
+    });
 
     test("a lost reply and then a writer with other bytes: the writer gets a conflict and the first bytes stay", async () => {
       const key = `${fresh()}/a`;
@@ -153,5 +167,50 @@ test("a key that is not one reaches no store", async () => {
     RangeError,
   );
   expect(store.fake.seen).toEqual([]);
+  await store.stop();
+});
+
+test("a put carries Content-MD5, If-None-Match, its length and its lock, and no chunks", async () => {
+  const store = await fakeStore(true);
+  await archiveIn(store).put("a", bytesOf("x"), { locked: true });
+  expect(store.fake.put).toMatchObject({
+    "content-md5": createHash("md5").update("x").digest("base64"),
+    "if-none-match": "*",
+    "content-length": "1",
+    "x-amz-object-lock-mode": "COMPLIANCE",
+  });
+  expect(store.fake.put["transfer-encoding"]).toBeUndefined();
+  await archiveIn(store).put("b", bytesOf("x"), { locked: false });
+  expect(store.fake.put["x-amz-object-lock-mode"]).toBeUndefined();
+  await store.stop();
+});
+
+test.each([
+  ["without a marker", /does not say where it goes on/],
+  ["again", /does not go on/],
+  ["unordered", /out of order/],
+] as const)("a page %s is a fault, never a shorter or an endless listing", async (page, says) => {
+  const store = await fakeStore(true);
+  const archive = archiveIn(store);
+  for (const name of ["a", "b", "c", "d", "e", "f", "g"])
+    await archive.put(name, bytesOf(name), { locked: false });
+  store.fake.next("LIST", ...(page === "again" ? [{ slowMs: 0 }] : []), ...Array<Fault>(4).fill({ page }));
+  await expect(keysOf(archive, "")).rejects.toThrow(says);
+  await store.stop();
+});
+
+test("a read-back that ends early without an error is a fault, not a conflict", async () => {
+  const store = await fakeStore(true);
+  await archiveIn(store).put("a", bytesOf("bytes"), { locked: true });
+  const cutting: typeof fetch = async (input, init) => {
+    const reply = await fetch(input, init);
+    if (!String(input instanceof Request ? input.url : input).includes("versionId=")) return reply;
+    return new Response((await reply.bytes()).subarray(0, 3), { headers: reply.headers });
+  };
+  const archive = archiveIn(store, { fetch: cutting });
+  await expect(archive.put("a", bytesOf("bytes"), { locked: true })).rejects.toThrow(
+    "3 of the 5 bytes announced",
+  );
+  await expect(archive.get("a")).rejects.toBeInstanceOf(ArchiveFault);
   await store.stop();
 });
