@@ -1,6 +1,14 @@
 /** Bundles the workers: `dist/main.js`, its chunks and `cedar.wasm`, with a digest over them in `dist/build.json`. */
 import { createHash } from "node:crypto";
-import { copyFileSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import {
+  copyFileSync,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
 import { basename, join } from "node:path";
 import { pathToFileURL } from "node:url";
 import { build as esbuild } from "esbuild";
@@ -70,13 +78,15 @@ export function readBuild(out = DIST): Build {
   const path = join(out, "build.json");
   if (!existsSync(path)) throw new Error(`${path} is missing: run npm run build`);
   const written = v.parse(Build, JSON.parse(readFileSync(path, "utf8")));
-  if (describe(out).digest !== written.digest) throw new Error(`${out} is not what was built: run npm run build`);
+  if (describe(out).digest !== written.digest)
+    throw new Error(`${out} is not what was built: run npm run build`);
   return written;
 }
 
 async function main(): Promise<void> {
   const { digest, modules } = await build();
-  for (const { name, bytes } of modules) console.log(`${String(Math.ceil(bytes / 1024)).padStart(6)} KiB  ${name}`);
+  for (const { name, bytes } of modules)
+    console.log(`${String(Math.ceil(bytes / 1024)).padStart(6)} KiB  ${name}`);
   console.log(`build ${digest}`);
 }
 

@@ -56,10 +56,8 @@ async function policies(dir: string): Promise<Finding[]> {
   const result = await validatePolicies(dir);
   const at = (file: string) => `policy ${file === "" ? dir : file}`;
   if ("errors" in result) return result.errors.map(({ file, message }) => error(at(file), message));
-  const none =
-    result.policies === 0 ? [warning(`policy ${dir}`, "no policy means that everything is denied")] : [];
   const warnings = result.warnings.map(({ file, message }) => warning(at(file), message));
-  return [ok(`policy ${dir}`, `${result.policies} policies, SHA-256 ${result.digest}`), ...none, ...warnings];
+  return [ok(`policy ${dir}`, `${result.policies} policies, SHA-256 ${result.digest}`), ...warnings];
 }
 
 function keys(settings: Settings, env: Environment): readonly Finding[] {

@@ -20,10 +20,11 @@ settle() {
   exit 0
 }
 halt() { # SIGTERM lets requests finish; an open WebSocket would never let it exit.
-  kill -TERM "$child" 2>/dev/null || return 0
+  # Empty when workerd has ended: its number may be somebody else's by now.
+  [ -n "$child" ] && kill -TERM "$child" 2>/dev/null || return 0
   left=$((grace * 20))
   while [ $left -gt 0 ] && kill -0 "$child" 2>/dev/null; do sleep 0.05; left=$((left - 1)); done
-  kill -KILL "$child" 2>/dev/null
+  [ $left -gt 0 ] || kill -KILL "$child" 2>/dev/null
 }
 trap 'halt; kill "$watch" 2>/dev/null; exit 0' TERM INT
 trap 'again=1; halt; echo halted >&5' HUP
@@ -33,7 +34,7 @@ while :; do
   [ -z "$again" ] || { again=''; settle; }
   began=$(date +%s)
   "$@" </dev/null 3<&- & child=$!
-  wait $child; code=$?
+  wait $child; code=$? child=''
   [ -z "$again" ] || continue
   echo "steno: workerd ended with $code; starting it again" >&2
   if [ $(($(date +%s) - began)) -lt 5 ]; then quick=$((quick + 1)); else quick=0; fi

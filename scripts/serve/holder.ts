@@ -56,7 +56,9 @@ export function hold(start: Start): Holder {
     env: { PATH: process.env["PATH"] ?? "/usr/bin:/bin" },
     stdio: ["pipe", "inherit", "inherit", "pipe", "ignore", "pipe", ...start.sockets.map(({ fd }) => fd)],
   });
-  if (child.pid === undefined) throw new Error(`cannot start ${start.name}: /bin/sh does not run`);
+  // Its group is signalled later: -0 would be our own, and -1 everybody.
+  if (child.pid === undefined || child.pid <= 1)
+    throw new Error(`cannot start ${start.name}: /bin/sh does not run`);
   return new Held(start, child, child.pid);
 }
 

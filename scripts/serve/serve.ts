@@ -1,4 +1,5 @@
 /** `steno serve`: from a configuration to a running node, until a signal. */
+import { DIST } from "#scripts/build.ts";
 import { readFlags } from "#scripts/cli/flags.ts";
 import { loadOrReport } from "#scripts/cli/report.ts";
 import { failed, line, reason } from "#scripts/config/finding.ts";
@@ -12,12 +13,13 @@ import { runDirectory, socketDirectory } from "./run-directory.ts";
 import { ListenFault } from "./socket.ts";
 import { type Running, start } from "./supervisor.ts";
 
-export async function serve(args: string[]): Promise<number> {
+/** `dist` holds the bundle. */
+export async function serve(args: string[], dist = DIST): Promise<number> {
   const { values } = readFlags(args, { config: "text", "print-config": "flag" });
   const settings = loadOrReport(values.config);
   if (settings === undefined) return 2;
   if (values["print-config"] === true) {
-    const { instances } = preview(settings, `${runDirectory(settings.serve.state)}/sockets`);
+    const { instances } = preview(settings, `${runDirectory(settings.serve.state)}/sockets`, dist);
     console.log(instances.map(capnp).join("\n"));
     return 0;
   }
@@ -25,11 +27,12 @@ export async function serve(args: string[]): Promise<number> {
   try {
     lock = await lockState(settings.serve.state);
     const sockets = socketDirectory(settings.serve.state);
-    const first = await ready(settings, sockets);
+    const first = await ready(settings, sockets, dist);
     if (first === undefined) return 2;
     const running = await start(first);
     announce(running, settings);
-    const lost = await untilStopped(running, () => reload(running, values.config, sockets));
+    const again = () => reload(running, values.config, (next) => ready(next, sockets, dist));
+    const lost = await untilStopped(running, again);
     await running.stop();
     if (lost === undefined) return 0;
     console.error(`error: serve: ${lost}`);
@@ -44,19 +47,23 @@ export async function serve(args: string[]): Promise<number> {
 }
 
 /** A plan that may run, or undefined after its findings went to standard error. */
-async function ready(settings: Settings, sockets: string): Promise<Plan | undefined> {
-  const { plan: planned, findings } = plan(settings, sockets, process.env);
+async function ready(settings: Settings, sockets: string, dist: string): Promise<Plan | undefined> {
+  const { plan: planned, findings } = plan(settings, sockets, process.env, dist);
   const policies = await validatePolicies(settings.policy.dir);
   const wrong = "errors" in policies ? policies.errors : [];
   for (const finding of findings) if (finding.level !== "ok") console.error(line(finding));
-  for (const { file, message } of wrong) console.error(`error: policy ${file}: ${message}`);
+  for (const { file, message } of wrong) {
+    console.error(`error: policy ${file === "" ? settings.policy.dir : file}: ${message}`);
+  }
   return failed(findings) || wrong.length > 0 ? undefined : planned;
 }
 
-async function reload(running: Running, config: string | undefined, sockets: string): Promise<void> {
+type Prepare = (settings: Settings) => Promise<Plan | undefined>;
+
+async function reload(running: Running, config: string | undefined, prepare: Prepare): Promise<void> {
   try {
     const settings = loadOrReport(config);
-    const next = settings === undefined ? undefined : await ready(settings, sockets);
+    const next = settings === undefined ? undefined : await prepare(settings);
     if (next === undefined) return console.error("error: reload: the running configuration stays");
     await running.reload(next);
     console.log("reloaded");

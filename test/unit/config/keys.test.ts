@@ -1,0 +1,75 @@
+import { generateKeyPairSync } from "node:crypto";
+import { chmodSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterEach, beforeEach, expect, test } from "vitest";
+import { line } from "#scripts/config/finding.ts";
+import { initKeys, readKeys } from "#scripts/config/keys.ts";
+import { resolveSecret } from "#scripts/config/secret.ts";
+import { parseSettings, type Settings } from "#scripts/config/settings.ts";
+
+let base: string;
+beforeEach(() => {
+  base = mkdtempSync(join(tmpdir(), "steno-keys-"));
+});
+afterEach(() => rmSync(base, { recursive: true }));
+
+function settingsOf(text = ""): Settings {
+  const { settings } = parseSettings(text, base);
+  if (settings === undefined) throw new Error("the test's configuration is wrong");
+  return settings;
+}
+
+test("keys are made once, private to their owner, and never replaced", () => {
+  const settings = settingsOf();
+  expect(initKeys(settings)).toHaveLength(3);
+  const first = readKeys(settings, {});
+  expect(initKeys(settings)).toEqual([]);
+  expect(readKeys(settings, {}).keys).toEqual(first.keys);
+  expect(first.keys?.pseudonym).toHaveLength(32);
+  expect(first.keys?.sealPub).toContain("BEGIN PUBLIC KEY");
+  for (const name of ["seal.pem", "pseudonym.key"]) {
+    expect(statSync(join(base, ".steno/keys", name)).mode & 0o777).toBe(0o600);
+  }
+  expect(statSync(join(base, ".steno")).mode & 0o777).toBe(0o700);
+  expect(readFileSync(join(base, ".steno/keys/seal.pub"), "utf8")).toBe(first.keys?.sealPub);
+});
+
+test("a seal key that the configuration names is used, and none is made", () => {
+  const { privateKey } = generateKeyPairSync("ec", { namedCurve: "P-256" });
+  const pem = privateKey.export({ type: "sec1", format: "pem" }).toString();
+  const settings = settingsOf('[evidence]\nseal_key = "env:SEAL"\n');
+  expect(initKeys(settings)).toEqual([join(base, ".steno/keys/pseudonym.key")]);
+  expect(readKeys(settings, { SEAL: pem }).keys?.sealPem).toContain("BEGIN PRIVATE KEY");
+  expect(readKeys(settings, {}).findings.map(line)).toEqual([
+    "error: seal key: environment variable SEAL is not set",
+  ]);
+});
+
+test("a seal key of another kind, or no key at all, is refused without showing it", () => {
+  const { privateKey } = generateKeyPairSync("ed25519");
+  const settings = settingsOf('[evidence]\nseal_key = "env:SEAL"\n');
+  initKeys(settings);
+  const other = privateKey.export({ type: "pkcs8", format: "pem" }).toString();
+  expect(readKeys(settings, { SEAL: other }).findings.map(line)).toEqual([
+    "error: seal key: env:SEAL is not an ECDSA P-256 key",
+  ]);
+  const said = readKeys(settings, { SEAL: "hush" }).findings.map(line).join("\n");
+  expect(said).toContain("is not a private key in PEM");
+  expect(said).not.toContain("hush");
+});
+
+test("a secret file loses its line end; missing, empty and world-readable files are named", () => {
+  const path = join(base, "token");
+  const ref = { kind: "file", path } as const;
+  expect(resolveSecret("t", ref, {}).findings.map(line).join()).toMatch(/^error: t: cannot read .*ENOENT/);
+  writeFileSync(path, "hush\r\n", { mode: 0o600 });
+  expect(resolveSecret("t", ref, {})).toEqual({ text: "hush", findings: [] });
+  chmodSync(path, 0o644);
+  const open = resolveSecret("t", ref, {});
+  expect(open.text).toBe("hush");
+  expect(open.findings.map(line)).toEqual([`warning: t: ${path} is readable by others: chmod 600 it`]);
+  writeFileSync(path, "\n");
+  expect(resolveSecret("t", ref, {}).findings[0]?.text).toContain("is empty");
+  expect(resolveSecret("t", { kind: "env", name: "X" }, { X: "" }).findings[0]?.text).toContain("is empty");
+});

@@ -1,0 +1,194 @@
+import fc from "fast-check";
+import { describe, expect, test } from "vitest";
+import { line } from "#scripts/config/finding.ts";
+import { parseSettings } from "#scripts/config/settings.ts";
+
+const BASE = "/etc/steno";
+const read = (text: string) => parseSettings(text, BASE, `${BASE}/steno.toml`);
+const errors = (text: string) => read(text).findings.map(line);
+
+const CONNECTION = '[[connections]]\nname = "p"\nkind = "git"\nupstream = "https://git.internal/team/"\n';
+const S3 =
+  '[archive]\nkind = "s3"\nendpoint = "https://s3.internal:9000"\nbucket = "steno"\naccess_key = "env:A"\nsecret_key = "file:s"\n';
+
+describe("a configuration that is right", () => {
+  test("without a file, everything listens on loopback, archives to a directory and reaches nothing", () => {
+    const { settings, findings } = parseSettings("", "/srv");
+    expect(findings).toEqual([]);
+    expect(settings).toMatchObject({
+      listen: { agents: { host: "127.0.0.1", port: 8787 }, console: { host: "127.0.0.1", port: 8788 } },
+      issuers: [],
+      connections: [],
+      archive: { kind: "directory", path: "/srv/.steno/archive", retentionDays: 0 },
+      serve: { topology: "single", fronts: 1, state: "/srv/.steno" },
+      policy: { dir: "/srv/policies" },
+    });
+    expect(settings?.file).toBeUndefined();
+  });
+
+  test("paths are relative to the file, and secrets stay references", () => {
+    const { settings } = read(`${CONNECTION}credential = "file:git.token"\n${S3}prefix = "team"\n`);
+    expect(settings?.connections[0]).toMatchObject({
+      upstream: { base: "https://git.internal/team", host: "git.internal", port: 443 },
+      credential: { secret: { kind: "file", path: "/etc/steno/git.token" }, scheme: "basic" },
+    });
+    expect(settings?.archive).toMatchObject({
+      prefix: "team/",
+      retentionDays: 400,
+      accessKey: { kind: "env", name: "A" },
+      secretKey: { kind: "file", path: "/etc/steno/s" },
+    });
+  });
+
+  test("its digest is that of its bytes, as sha256sum prints it", () => {
+    expect(read("# nothing\n").settings?.digest).toBe(
+      "5e49ea838dc30f3eeacf6ca7815f6e3adcf77f467a970d978676790fd90377e1",
+    );
+  });
+
+  test("split runs two fronts unless it says how many", () => {
+    expect(read('[serve]\ntopology = "split"\n').settings?.serve.fronts).toBe(2);
+    expect(read('[serve]\ntopology = "split"\nfronts = 5\n').settings?.serve.fronts).toBe(5);
+  });
+
+  test.each([
+    ["git://127.0.0.1", "git://127.0.0.1:9418", 9418],
+    ["git://host:80/base/", "git://host:80/base", 80],
+    ["http://host/", "http://host", 80],
+    ["http://[::1]:3000/x", "http://[::1]:3000/x", 3000],
+  ])("upstream %s has the base %s", (upstream, base, port) => {
+    const { settings } = read(CONNECTION.replace("https://git.internal/team/", upstream));
+    expect(settings?.connections[0]?.upstream).toMatchObject({ base, port });
+  });
+});
+
+describe("a configuration that is wrong", () => {
+  test("every mistake is named at once, with its line", () => {
+    const text = [
+      "[listen]",
+      'agents = "git.internal:8787"',
+      'consle = "127.0.0.1:1"',
+      "[[identity.oidc]]",
+      'issuer = "https://idp"',
+      "[[identity.oidc]]",
+      'issuer = "idp"',
+      'algorithms = ["HS256"]',
+      "[[connections]]",
+      'name = "A"',
+      'kind = "git"',
+      'upstream = "ftp://x"',
+    ].join("\n");
+    expect(
+      errors(text).map((finding) => finding.replace(/^error: (\S+): (\w+ ?\w* ?"?\w*).*$/, "$1 $2")),
+    ).toEqual([
+      "steno.toml:2 agents",
+      'steno.toml:3 unknown key "consle',
+      "steno.toml:7 issuer",
+      "steno.toml:8 algorithms",
+      "steno.toml:10 name",
+      "steno.toml:12 upstream",
+    ]);
+  });
+
+  test.each([
+    ["[listen]\nconsle = 1", 'unknown key "consle", did you mean "console"?'],
+    ["[conections]\n", 'unknown table "conections", did you mean "connections"?'],
+    ["[identity.odic]\n", 'unknown table "identity.odic", did you mean "identity.oidc"?'],
+    ["archve = 1\n", 'unknown key "archve", did you mean "archive"?'],
+    ["[qqqqqqqq]\n", 'unknown table "qqqqqqqq"'],
+    ['[listen]\ntls = { cert = "a" }', "tls in [listen] is not available yet"],
+    ['[mask]\ndetectors = ["secrets"]', "[mask] is not available yet"],
+    ['[cluster]\nbucket = "s3://x"', "[cluster] is not available yet"],
+    ['[identity.saml]\nidp_metadata = "file:x"', "[identity.saml] is not available yet"],
+    ["[evidence]\nwitnesses = []", "witnesses in [evidence] is not available yet"],
+    ['[evidence]\nencrypt_to = ["age1"]', "encrypt_to in [evidence] is not available yet"],
+    [`${S3}keys_bucket = "k"`, "keys_bucket in [archive] is not available yet"],
+    [CONNECTION.replace('"git"', '"mcp"'), 'kind "mcp" is not available yet'],
+    [CONNECTION.replace('"git"', '"svn"'), 'kind: must be "git"'],
+    [CONNECTION + CONNECTION, 'there is already a connection named "p"'],
+    [
+      CONNECTION.replace("https:", "ssh:"),
+      "upstream: must be a URL that starts with http:// or https:// or git://",
+    ],
+    [CONNECTION.replace("git.internal", "u:p@git.internal"), "upstream: must not contain a user or password"],
+    [CONNECTION.replace("team/", "?a=b"), "upstream: must not have a query or fragment"],
+    [`${CONNECTION.replace("https:", "git:")}credential = "env:T"`, "a git:// upstream takes no credential"],
+    [S3.replace('endpoint = "https://s3.internal:9000"\n', ""), "endpoint is missing"],
+    [S3.replace("9000", "9000/path"), "endpoint: must be a scheme, host and port without a path"],
+    [`${S3}path = "./x"`, 'path does not apply to an archive of kind "s3"'],
+    [
+      '[archive]\nkind = "directory"\nbucket = "b"',
+      'bucket does not apply to an archive of kind "directory"',
+    ],
+    ['[archive]\nkind = "tape"', 'kind: archive.kind must be "s3" or "directory"'],
+    [
+      '[archive]\nkind = "directory"\nretention_days = 1.5',
+      "retention_days: must be a whole number from 0 to 36500",
+    ],
+    ['[session]\nidle_seconds = "9"', "idle_seconds: must be a whole number"],
+    ["[session]\nidle_seconds = 99999", "idle_seconds must not exceed max_seconds"],
+    ["[session]\ncut_seconds = 301", "cut_seconds: must be a whole number from 1 to 300"],
+    ['[evidence]\norigin = "https://x"', "origin: must be a bare hostname"],
+    [
+      '[listen]\nagents = "127.0.0.1:1"\nconsole = "127.0.0.1:1"',
+      "agents and console must not share a socket",
+    ],
+    ['[listen]\nagents = "127.0.0.1:70000"', "is not an address to listen on"],
+    ['[roles]\nadmin = "platform"', "admin: must be a list"],
+    ["listen = 3", "listen: must be a table"],
+    ['[[identity.oidc]]\nissuer = "https://a"\naudience = "x"\nconsole_audience = "x"', "must differ"],
+    ['[[identity.oidc]]\nissuer = "https://a"\nclient_secret = "env:X"', "client_secret without client_id"],
+    ['[[identity.oidc]]\naudience = "x"', "issuer is missing"],
+    ["[listen\n", "not TOML"],
+  ])("%j is refused: %s", (text, said) => {
+    const { settings } = read(text);
+    expect(settings).toBeUndefined();
+    expect(errors(text).join("\n")).toContain(said);
+  });
+
+  test("fronts without split is only a warning", () => {
+    const { settings, findings } = read("[serve]\nfronts = 3\n");
+    expect(settings?.serve.fronts).toBe(1);
+    expect(findings.map(line)).toEqual([
+      'warning: steno.toml:2: fronts has no effect unless topology = "split"',
+    ]);
+  });
+
+  test("a secret that stands in the file is refused and not repeated", () => {
+    const text = `${S3.replace("env:A", "AKIA-hush").replace("file:s", "vault:kv#hush")}\n${CONNECTION}credential = "hush"\n`;
+    const said = errors(text).join("\n");
+    expect(said).toContain("access_key: must be a reference, env:NAME or file:PATH, never the secret itself");
+    expect(said).toContain("secret_key: vault: references are not available yet");
+    expect(said).toContain("credential: must be a reference");
+    expect(said).not.toContain("hush");
+  });
+
+  test("a file that was named and is not there is an error", async () => {
+    const { loadSettings } = await import("#scripts/config/settings.ts");
+    expect(loadSettings("/nowhere", "steno.toml").findings.map(line).join()).toMatch(
+      /cannot be read: .*ENOENT/,
+    );
+    expect(loadSettings("/nowhere").settings?.file).toBeUndefined();
+  });
+
+  test("no text makes reading it throw", () => {
+    const piece = fc.oneof(
+      fc.constantFrom(
+        "[listen]",
+        "[[connections]]",
+        "[identity.oidc]",
+        "[[archive]]",
+        "kind = 1",
+        'name = "x"',
+        "a.b=[]",
+      ),
+      fc.string(),
+    );
+    fc.assert(
+      fc.property(fc.array(piece, { maxLength: 8 }), (pieces) => {
+        const { settings, findings } = read(pieces.join("\n"));
+        expect(settings !== undefined || findings.length > 0).toBe(true);
+      }),
+    );
+  });
+});
