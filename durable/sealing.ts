@@ -1,10 +1,9 @@
 /** What turns a session's rows into stored objects, heads and a seal. Every step may be repeated after a crash. */
 import { createHash } from "node:crypto";
-import { constants, zstdCompressSync } from "node:zlib";
 import type { Head, HeadStatus, SegmentEntry } from "#durable/format/head.ts";
 import { bytesName, framesName, SEAL_NAME, sessionFolder } from "#durable/format/layout.ts";
 import { principalKey } from "#durable/format/principal.ts";
-import { type Bytes, concat, readUtf8, sha256, toBase64, toHex, utf8 } from "#durable/proof/bytes.ts";
+import { concat, readUtf8, sha256, toBase64, toHex, utf8 } from "#durable/proof/bytes.ts";
 import { readPem } from "#durable/proof/key.ts";
 import { Range, rangeOf } from "#durable/proof/merkle.ts";
 import { consistencyProof } from "#durable/proof/proofs.ts";
@@ -13,6 +12,7 @@ import type { Tally } from "#durable/store/frame-writer.ts";
 import type { HeadRow, SegmentRow, SessionRows } from "#durable/store/session-rows.ts";
 import type { Means } from "./means.ts";
 import type { Ending, Opened } from "./session.ts";
+import { compress } from "./zstd.ts";
 
 /** Objects of many megabytes are held whole while they are put: one at a time in a recorder, whatever it has to seal. */
 let carrying = false;
@@ -25,7 +25,6 @@ export type Sealing = {
   readonly rows: SessionRows;
   readonly opened: Opened;
   readonly ending: Ending | undefined;
-  readonly tally: () => Tally;
 };
 
 /**
@@ -65,22 +64,30 @@ export async function signHead(sealing: Sealing, status: HeadStatus): Promise<He
   return unplaced && statusOf(unplaced) !== status ? signHead(sealing, status) : placed;
 }
 
-function headDue({ means, rows, tally }: Sealing): boolean {
+/** As the rows have it: memory may be ahead of what a head may speak of. */
+const tallyOf = (rows: SessionRows): Tally => {
+  const tally = rows.fact<Tally>("tally");
+  if (!tally) throw new Error("the session has no tally");
+  return tally;
+};
+
+function headDue({ means, rows }: Sealing): boolean {
   const last = rows.heads().at(-1);
-  if (!last || tally().frames <= last.size) return false;
+  const { frames } = tallyOf(rows);
+  if (!last || frames <= last.size) return false;
   const made = Date.parse(headOf(last).madeAt);
-  return tally().frames - last.size >= HEAD_FRAMES || means.now() >= made + means.limits.headSeconds * 1000;
+  return frames - last.size >= HEAD_FRAMES || means.now() >= made + means.limits.headSeconds * 1000;
 }
 
 async function makeHead(sealing: Sealing, status: HeadStatus): Promise<HeadRow> {
-  const { means, rows, opened, ending, tally } = sealing;
+  const { means, rows, opened, ending } = sealing;
   const { archive, now } = means;
   // From what is durable, not from what is being written: a head never covers a frame that could be lost.
   const leaves = concat(rows.leaves());
   const size = leaves.byteLength / 32;
   const root = toBase64(rangeOf(leaves).root());
   const previous = rows.heads().at(-1);
-  const { exchanges, c2s, s2c, denied, gaps } = tally();
+  const { exchanges, c2s, s2c, denied, gaps } = tallyOf(rows);
   const head: Head = {
     session: opened.session,
     status,
@@ -145,15 +152,15 @@ async function storeFrames(
   { means, rows, opened }: Sealing,
   { n, sha256: known }: SegmentRow,
 ): Promise<void> {
-  if (known === "") pack(rows, n);
+  if (known === "") await pack(rows, n);
   const packed = concat(rows.packed(n));
   await means.archive.put(`${sessionFolder(opened.session)}${framesName(n)}`, packed, { locked: true });
   rows.purge("frames", n);
 }
 
-function pack(rows: SessionRows, n: number): void {
+async function pack(rows: SessionRows, n: number): Promise<void> {
   const lines = rows.lines(n);
-  const packed = compress(concat(lines.map((row) => row.lines)));
+  const packed = await compress(concat(lines.map((row) => row.lines)));
   const row = {
     first: lines[0]?.first ?? 0,
     frames: lines.reduce((sum, { frames }) => sum + frames, 0),
@@ -175,17 +182,6 @@ async function storeBytes({ means, rows, opened }: Sealing, { n }: SegmentRow): 
   await means.archive.put(`${sessionFolder(opened.session)}${bytesName(n)}`, bytes, { locked: true });
   rows.setBytes(n, hash.digest("hex"), bytes.byteLength);
   rows.purge("bytes", n);
-}
-
-/** EVIDENCE §2: long-distance matching, a window of 16 MiB, content checksum. */
-function compress(lines: Bytes): Bytes {
-  const params = {
-    [constants.ZSTD_c_compressionLevel]: 3,
-    [constants.ZSTD_c_windowLog]: 24,
-    [constants.ZSTD_c_enableLongDistanceMatching]: 1,
-    [constants.ZSTD_c_checksumFlag]: 1,
-  };
-  return new Uint8Array(zstdCompressSync(lines, { params }));
 }
 
 const headOf = (row: HeadRow): Head => {
