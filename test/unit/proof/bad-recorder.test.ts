@@ -151,6 +151,22 @@ describe("a signed head that", () => {
     expect(codes(verified)).toContain(code);
   });
 
+  test.each([
+    ["leaves a segment out of its subjects", { subjects: (subjects) => subjects.slice(1) }],
+    [
+      "has a subject that is none of its segments",
+      { subjects: (all) => [...all, { name: "x", digest: { sha256: "0".repeat(64) } }] },
+    ],
+    [
+      "has a subject with another digest",
+      { subjects: (all) => all.map((one) => ({ ...one, digest: { sha256: "0".repeat(64) } })) },
+    ],
+  ] satisfies [string, Bend][])("%s is found", async (_, bend) => {
+    const { verified, recording } = await found((archive) => inlineSession(archive, bend));
+    const subjects = verified.findings.filter(({ code }) => code === "head_subjects");
+    expect(subjects.map(({ object }) => object)).toContain(recording.lastHead);
+  });
+
   test("is not signed by the key is found in the ledger", async () => {
     const archive = new Archive();
     await inlineSession(archive);

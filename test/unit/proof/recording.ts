@@ -2,7 +2,7 @@
 import { createPrivateKey, sign } from "node:crypto";
 import { zstdCompressSync } from "node:zlib";
 import { type BodyEnd, type Direction, type Frame, frameLine, saltText } from "#durable/format/frame.ts";
-import type { Head, HeadStatus, SegmentEntry } from "#durable/format/head.ts";
+import type { Head, HeadStatus, SegmentEntry, Subject } from "#durable/format/head.ts";
 import { type ExchangeId, mintExchangeId, mintSessionId, type SessionId } from "#durable/format/ids.ts";
 import {
   bytesName,
@@ -22,12 +22,13 @@ import {
   toHex,
   utf8,
 } from "#durable/proof/bytes.ts";
+import { signEnvelope } from "#durable/proof/dsse.ts";
 import { toPem } from "#durable/proof/key.ts";
 import { leafHash, rangeOf, rootOf } from "#durable/proof/merkle.ts";
 import { consistencyProof } from "#durable/proof/proofs.ts";
 import type { Source } from "#durable/proof/read/source.ts";
-import { sealHead } from "#durable/proof/seal.ts";
-import type { PushedCommit } from "#durable/proof/statement.ts";
+import { encodeBundle, makeBundle, sealHead } from "#durable/proof/seal.ts";
+import { encodeStatement, makeStatement, type PushedCommit } from "#durable/proof/statement.ts";
 import { type Counts, count, emptyCounts } from "#durable/proof/verify/tally.ts";
 import golden from "../../vectors/golden.json" with { type: "json" };
 
@@ -86,6 +87,7 @@ export type Bend = {
   readonly at?: (seq: number) => number;
   readonly packed?: (lines: Bytes) => Bytes;
   readonly head?: (head: Head) => Head;
+  readonly subjects?: (subjects: readonly Subject[]) => Subject[];
 };
 
 export class Recording {
@@ -272,8 +274,15 @@ export class Recording {
     };
     const said = this.#bend.head?.(head) ?? head;
     this.#heads.push(said);
-    const bundle = await sealHead(said, commits, SPKI, signer);
+    const bundle = await this.#seal(said, commits);
     this.#archive.append(bundle);
     return bundle;
+  }
+
+  async #seal(head: Head, commits: readonly PushedCommit[]): Promise<Bytes> {
+    if (!this.#bend.subjects) return sealHead(head, commits, SPKI, signer);
+    const statement = makeStatement(head, commits);
+    const bent = { ...statement, subject: this.#bend.subjects(statement.subject) };
+    return encodeBundle(makeBundle(await signEnvelope(encodeStatement(bent), signer), SPKI));
   }
 }

@@ -123,6 +123,13 @@ const changed: readonly Case[] = [
     () => folder(4),
   ],
   ["the key is gone", () => without(SEAL_PUB), "key_missing", () => SEAL_PUB],
+  ["the key is no key", () => new Map(good).set(SEAL_PUB, utf8("hello")), "key_malformed", () => SEAL_PUB],
+  [
+    "the key is written otherwise",
+    () => new Map(good).set(SEAL_PUB, utf8(` ${new TextDecoder().decode(object(SEAL_PUB))}`)),
+    "key_malformed",
+    () => SEAL_PUB,
+  ],
   [
     "an object was put into a session",
     () => new Map(good).set(`${folder(1)}notes.txt`, utf8("x")),
