@@ -1,10 +1,9 @@
-import { createHash } from "node:crypto";
-import { deflateSync } from "node:zlib";
 import fc from "fast-check";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { Refusal } from "#durable/format/refusal.ts";
 import { OBJECT_MAX, readPack } from "#workers/adapters/git/pack/pack.ts";
 import { git, gitBytes, makeWorkspace, type Workspace, working } from "./repository.ts";
+import { commitEntry, commitText, entry, packed, TREE } from "./wire.ts";
 
 type Format = "sha1" | "sha256";
 type Bytes = Uint8Array<ArrayBuffer>;
@@ -121,35 +120,8 @@ test("of a pack that goes on, the leading commits are read wherever it is cut", 
   expect(most).toBe(whole.length);
 });
 
-/** A pack of raw entries with a correct checksum. */
-function packed(entries: readonly Uint8Array[], count = entries.length, version = 2): Bytes {
-  const head = Buffer.alloc(12);
-  head.write("PACK");
-  head.writeUInt32BE(version, 4);
-  head.writeUInt32BE(count, 8);
-  const body = Buffer.concat([head, ...entries]);
-  return new Uint8Array(Buffer.concat([body, createHash("sha1").update(body).digest()]));
-}
-
-function entry(
-  type: number,
-  content: Uint8Array,
-  size = content.byteLength,
-  prefix: Uint8Array = new Uint8Array(0),
-): Uint8Array {
-  const head = [(type << 4) | (size & 15)];
-  for (let rest = Math.floor(size / 16); rest > 0; rest = Math.floor(rest / 128)) {
-    head[head.length - 1] = (head.at(-1) ?? 0) | 0x80;
-    head.push(rest % 128);
-  }
-  return Buffer.concat([Uint8Array.from(head), prefix, deflateSync(content)]);
-}
-
-const TREE = "4b825dc642cb6eb9a060e54bf8d69288fbee4904";
 const text = (words: string): Uint8Array => Buffer.from(words);
-const commitText = (message: string): Uint8Array =>
-  text(`tree ${TREE}\nauthor A <a@b> 1 +0000\ncommitter A <a@b> 1 +0000\n\n${message}`);
-const commit = entry(1, commitText("one\n"));
+const commit = commitEntry("one\n");
 const copyAll = Uint8Array.of(0x69, 0x69, 0x90, 0x69);
 
 const absurd: Record<string, Bytes> = {

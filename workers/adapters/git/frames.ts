@@ -25,19 +25,22 @@ export function abridged<Op extends GitOperation>(operation: Op): Op | undefined
   if (jsonBytes(operation) <= JSON_MAX) return undefined;
   let room = JSON_MAX - 16 * 1024;
   let omitted = 0;
-  const kept = <T>(items: readonly T[]): readonly T[] => {
+  const kept = (items: readonly unknown[]): readonly unknown[] => {
     const fit = items.findIndex((item) => {
       room -= jsonBytes(item) + 1;
       return room < 0;
     });
-    if (fit >= 0) omitted += items.length - fit;
-    return fit < 0 ? items : items.slice(0, fit);
+    if (fit < 0) return items;
+    omitted += items.length - fit;
+    return items.slice(0, fit);
   };
-  const lists = Object.entries(operation).map(([name, value]) => [
-    name,
-    Array.isArray(value) ? kept(value) : short(value),
-  ]);
-  return { ...Object.fromEntries(lists), omitted } as Op;
+  // Short lists first: the one that is too long is the only one that loses anything.
+  const byLength = Object.entries(operation).sort(([, a], [, b]) => jsonBytes(a) - jsonBytes(b));
+  const cutDown = new Map(
+    byLength.map(([name, value]) => [name, Array.isArray(value) ? kept(value) : short(value)]),
+  );
+  const inOrder = Object.keys(operation).map((name) => [name, cutDown.get(name)]);
+  return { ...Object.fromEntries(inOrder), omitted } as Op;
 }
 
 /** Only a filter or a list of bounds can be long, and only in a request nobody's git sends. */
