@@ -16,9 +16,8 @@ const NAME_MAX = 1024;
 export function isRefName(name: string, deletes: boolean): boolean {
   if (!name.startsWith("refs/") || new TextEncoder().encode(name).byteLength > NAME_MAX) return false;
   const parts = name.slice("refs/".length).split("/");
-  if (parts.length < 2 && !deletes) return false;
-  if (parts.some((part) => part === "" || part === "@" || part.startsWith(".") || part.endsWith(".lock")))
-    return false;
+  if (parts.length < 2 && (!deletes || parts[0] === "@")) return false;
+  if (parts.some((part) => part === "" || part.startsWith(".") || part.endsWith(".lock"))) return false;
   // biome-ignore lint/suspicious/noControlCharactersInRegex: git forbids them in names
   return !/\.\.|@\{|[\u0000- \u007f~^:?*[\\]|\.$/.test(name);
 }

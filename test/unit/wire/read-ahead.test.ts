@@ -1,0 +1,79 @@
+import fc from "fast-check";
+import { describe, expect, test } from "vitest";
+import { ReadAhead } from "#workers/wire/read-ahead.ts";
+
+/** Gives the pieces one at a time, each after the event loop has turned as often as `turns` says. */
+function source(pieces: readonly Uint8Array[], turns: readonly number[] = [], failure?: Error) {
+  let at = 0;
+  return async (): Promise<Uint8Array | undefined> => {
+    for (let turn = 0; turn < (turns[at] ?? 0); turn++) await new Promise((resolve) => setImmediate(resolve));
+    const piece = pieces[at++];
+    if (!piece && failure) throw failure;
+    return piece;
+  };
+}
+
+async function drain(ahead: ReadAhead): Promise<Uint8Array[]> {
+  const taken: Uint8Array[] = [];
+  for (let chunk = await ahead.take(); chunk; chunk = await ahead.take()) taken.push(chunk);
+  return taken;
+}
+
+const settled = () => new Promise((resolve) => setTimeout(resolve, 5));
+
+describe("reading ahead", () => {
+  test("gives every byte in order, however the pieces come and whatever the bound", async () => {
+    const pieces = fc.array(fc.uint8Array({ maxLength: 20 }), { maxLength: 20 });
+    const turns = fc.array(fc.nat({ max: 2 }), { maxLength: 20 });
+    await fc.assert(
+      fc.asyncProperty(pieces, turns, fc.integer({ min: 1, max: 64 }), async (given, waits, limit) => {
+        const taken = await drain(new ReadAhead(source(given, waits), limit));
+        expect(Buffer.concat(taken)).toEqual(Buffer.concat(given));
+      }),
+      { numRuns: 200 },
+    );
+  });
+
+  test("gives a piece as soon as it is there, without waiting for more", async () => {
+    const never = new Promise<undefined>(() => undefined);
+    let given = false;
+    const ahead = new ReadAhead(() => {
+      if (given) return never;
+      given = true;
+      return Promise.resolve(new Uint8Array([7]));
+    }, 1024);
+    expect(await ahead.take()).toEqual(new Uint8Array([7]));
+  });
+
+  test("joins what came while its taker was busy", async () => {
+    const ahead = new ReadAhead(source([1, 2, 3].map((byte) => new Uint8Array([byte]))), 1024);
+    await settled();
+    expect(await ahead.take()).toEqual(new Uint8Array([1, 2, 3]));
+    expect(await ahead.take()).toBe(undefined);
+  });
+
+  test("reads no more than its bound and one piece until something is taken", async () => {
+    let reads = 0;
+    const ahead = new ReadAhead(async () => (reads++ < 100 ? new Uint8Array(10) : undefined), 25);
+    await settled();
+    expect(reads).toBe(3);
+    expect((await ahead.take())?.byteLength).toBe(30);
+    await settled();
+    expect(reads).toBe(6);
+  });
+
+  test("keeps nothing of the buffer that a short piece was read into", async () => {
+    const buffer = new Uint8Array(1024 * 1024);
+    const ahead = new ReadAhead(source([buffer.subarray(0, 10)]), 1024);
+    expect((await ahead.take())?.buffer.byteLength).toBe(10);
+  });
+
+  test("gives what came before a failure, then the failure, every time it is asked", async () => {
+    const failure = new Error("broke off");
+    const ahead = new ReadAhead(source([new Uint8Array([1])], [], failure), 1024);
+    await settled();
+    expect(await ahead.take()).toEqual(new Uint8Array([1]));
+    await expect(ahead.take()).rejects.toBe(failure);
+    await expect(ahead.take()).rejects.toBe(failure);
+  });
+});
