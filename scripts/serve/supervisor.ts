@@ -31,6 +31,8 @@ export type Running = {
 
 /** Seconds an exchange may take to end after a stop or a restart was asked for. */
 const GRACE = 10;
+/** A recorder of its own is stopped after its fronts: nobody waits for it, and what it has acknowledged is durable. */
+const RECORDER_GRACE = 2;
 const START_MS = 30_000;
 
 /** workerd's own binary: its launcher in .bin is a Node program that would stand between us and it. */
@@ -128,7 +130,7 @@ function startOne(plan: Plan, instance: InstanceSpec, bound: { agents: Address; 
       sockets: listening.map(({ name, at }) => ({ name, fd: at.fd })),
       ...(holds ? { lock: lockFile(state) } : {}),
       environment: plan.environments.get(instance.name) ?? {},
-      grace: GRACE,
+      grace: instance.name === "recorder" ? RECORDER_GRACE : GRACE,
     });
   } finally {
     for (const { at } of listening) at.release();

@@ -75,5 +75,6 @@ export class SessionObject extends DurableObject {
     return sql.exec("SELECT count(*) AS n FROM call").one().n;
   }
 }
+export class JournalObject extends DurableObject {}
 export class LedgerObject extends DurableObject {}
 export class DirectoryObject extends DurableObject {}

@@ -169,6 +169,7 @@ describe("one instance", () => {
     expect(kindsOf(single, "recorder")).toEqual([
       "RECORDER_SETTINGS json",
       "SESSION namespace",
+      "JOURNAL namespace",
       "LEDGER namespace",
       "DIRECTORY namespace",
       "SEAL_KEY p256",
@@ -180,6 +181,7 @@ describe("one instance", () => {
     ]);
     expect(workerOf(single, "recorder").namespaces).toEqual([
       { className: "SessionObject", uniqueKey: "steno-session" },
+      { className: "JournalObject", uniqueKey: "steno-journal" },
       { className: "LedgerObject", uniqueKey: "steno-ledger" },
       { className: "DirectoryObject", uniqueKey: "steno-directory" },
     ]);
@@ -321,6 +323,7 @@ describe("wrangler.toml", () => {
     expect(classes.toSorted()).toEqual(Object.keys(UNIQUE_KEYS).toSorted());
     expect(UNIQUE_KEYS).toEqual({
       SessionObject: "steno-session",
+      JournalObject: "steno-journal",
       LedgerObject: "steno-ledger",
       DirectoryObject: "steno-directory",
     });
