@@ -167,6 +167,14 @@ describe("a signed head that", () => {
     expect(subjects.map(({ object }) => object)).toContain(recording.lastHead);
   });
 
+  test("has ranges that do not make its root is found without reading a frame", async () => {
+    const bend = headed(3, ({ head }) => ({ head: { ...head, rootHash: other } }));
+    const { verified } = await found((archive) => longSession(archive, bend));
+    expect(verified.findings.map(({ message }) => message)).toContain(
+      "the hashes of its segments do not make its root",
+    );
+  });
+
   test("is not signed by the key is found in the ledger", async () => {
     const archive = new Archive();
     await inlineSession(archive);
