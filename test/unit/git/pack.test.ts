@@ -183,6 +183,25 @@ test("a delta of an object the server has is named when it may hide a commit, an
   expect(summary).toMatchObject({ scanned: "all", unread: [12 + cannot.byteLength] });
 });
 
+test("a commit in another encoding, one that names none we know, and a signed one are read for what they are", () => {
+  const head = `tree ${TREE}\nauthor Zo\u00eb <z@b> 1 +0000\ncommitter Zo\u00eb <z@b> 1 +0000\n`;
+  const latin = (words: string): Uint8Array => Buffer.from(words, "latin1");
+  const signature = "gpgsig -----BEGIN\n tree nothing\n -----END\n";
+  const contents = [
+    latin(`${head}encoding ISO-8859-1\n\ngr\u00fcn`),
+    text(`${head}encoding klingon\n\ngr\u00fcn`),
+    text(`${head}${signature}\ngr\u00fcn`),
+    latin(`${head}\ngr\u00fcn`),
+  ];
+  const { commits } = readPack(packed(contents.map((content) => entry(1, content))), true, "sha1");
+  expect(commits.map(({ author, message, signed }) => [author, message, signed])).toEqual([
+    ["Zo\u00eb <z@b> 1 +0000", "gr\u00fcn", false],
+    ["Zo\u00eb <z@b> 1 +0000", "gr\u00fcn", false],
+    ["Zo\u00eb <z@b> 1 +0000", "gr\u00fcn", true],
+    ["Zo\ufffd <z@b> 1 +0000", "gr\ufffdn", false],
+  ]);
+});
+
 test("whatever bytes change in a pack, reading it refuses or finds only commits whose ids it can prove", async () => {
   const path = await imported(34);
   const pack = await packOf(path, "", "--all", "--delta-base-offset");

@@ -10,6 +10,8 @@ const PARENTS_MAX = 256;
 
 type Bytes = Uint8Array<ArrayBuffer>;
 
+const utf8 = new TextDecoder("utf-8", { fatal: false, ignoreBOM: true });
+
 const ID = /^(?:[0-9a-f]{40}|[0-9a-f]{64})$/;
 
 /**
@@ -18,29 +20,31 @@ const ID = /^(?:[0-9a-f]{40}|[0-9a-f]{64})$/;
  */
 export function readCommit(id: string, content: Bytes): Commit {
   const blank = headerEnd(content);
-  const headers = linesOf(content.subarray(0, blank));
+  const head = content.subarray(0, blank);
+  const encoding = /^encoding (.*)$/m.exec(utf8.decode(head))?.[1];
+  const decoder = encoding === undefined ? utf8 : decoderOf(encoding);
+  const headers = linesOf(decoder.decode(head));
   const [tree, ...others] = headers;
-  if (tree?.[0] !== "tree" || !ID.test(tree[1]))
-    throw new Refusal("malformed", "The pack has a commit without a tree.");
+  if (tree?.[0] !== "tree" || !ID.test(tree[1])) throw broken("a commit without a tree");
   const after = others.findIndex(([name]) => name !== "parent");
   const parents = others.slice(0, after < 0 ? others.length : after).map(([, value]) => value);
-  if (!parents.every((parent) => ID.test(parent)))
-    throw new Refusal("malformed", "The pack has a commit with a bad parent.");
+  if (!parents.every((parent) => ID.test(parent))) throw broken("a commit with a bad parent");
   if (parents.length > PARENTS_MAX)
     throw new Refusal("too_large", "The pack has a commit with too many parents.");
-  const value = (name: string): string => headers.find((header) => header[0] === name)?.[1] ?? "";
-  const decode = decoder(value("encoding"));
-  const person = (name: string): string => cut(decode(latin(value(name))), NAME_MAX);
+  const person = (name: string): string =>
+    cut(headers.find((header) => header[0] === name)?.[1] ?? "", NAME_MAX);
   return {
     id,
     tree: tree[1],
     parents,
     author: person("author"),
     committer: person("committer"),
-    message: cut(decode(content.subarray(Math.min(blank + 2, content.byteLength))), MESSAGE_MAX),
+    message: cut(decoder.decode(content.subarray(Math.min(blank + 2, content.byteLength))), MESSAGE_MAX),
     signed: headers.some(([name]) => name === "gpgsig" || name === "gpgsig-sha256"),
   };
 }
+
+const broken = (what: string) => new Refusal("malformed", `The pack has ${what}.`);
 
 const CUT = "… [cut]";
 
@@ -57,10 +61,10 @@ function headerEnd(content: Bytes): number {
   return content.byteLength;
 }
 
-/** Header lines as Latin-1, so that every byte is kept; lines that begin with a space continue the one before. */
-function linesOf(headers: Bytes): readonly (readonly [name: string, value: string])[] {
+/** Lines that begin with a space continue the one before; none that is read here does. */
+function linesOf(headers: string): readonly (readonly [name: string, value: string])[] {
   const lines: [string, string][] = [];
-  for (const line of text(headers).split("\n")) {
+  for (const line of headers.split("\n")) {
     if (line.startsWith(" ")) continue;
     const space = line.indexOf(" ");
     lines.push(space < 0 ? [line, ""] : [line.slice(0, space), line.slice(space + 1)]);
@@ -68,22 +72,12 @@ function linesOf(headers: Bytes): readonly (readonly [name: string, value: strin
   return lines;
 }
 
-function text(bytes: Bytes): string {
-  let all = "";
-  for (let at = 0; at < bytes.byteLength; at += 8192)
-    all += String.fromCharCode(...bytes.subarray(at, at + 8192));
-  return all;
-}
-
-const latin = (letters: string): Bytes => Uint8Array.from(letters, (letter) => letter.charCodeAt(0));
-
 /** Commits are UTF-8 unless they name their encoding; one nobody knows is read as UTF-8, with marks for what is not. */
-function decoder(encoding: string): (bytes: Bytes) => string {
+function decoderOf(encoding: string): TextDecoder {
   try {
-    const named = new TextDecoder(encoding === "" ? "utf-8" : encoding, { fatal: false, ignoreBOM: true });
-    return (bytes) => named.decode(bytes);
+    return new TextDecoder(encoding, { fatal: false, ignoreBOM: true });
   } catch {
     // A label that is no encoding: the bytes are in the recorded body either way.
-    return (bytes) => new TextDecoder().decode(bytes);
+    return utf8;
   }
 }
