@@ -14,6 +14,7 @@ import { attach } from "./vault/attach.ts";
 import { openClearance } from "./vault/clearance.ts";
 import { Spent } from "./vault/spent.ts";
 import { responseHeaders } from "./wire/headers.ts";
+import { ReadAhead } from "./wire/read-ahead.ts";
 
 const CHUNK = 1024 * 1024;
 const spent = new Spent();
@@ -168,16 +169,15 @@ async function spool(
   seconds: number,
 ): Promise<void> {
   const writer = writable.getWriter();
+  const ahead = new ReadAhead(() => next(reader, seconds), CHUNK, moment);
   let off = prefix.byteLength;
   let end: BodyEnd = "cut";
   try {
     if (off > 0) await writer.write(prefix);
-    for (;;) {
-      const { value, done } = await inTime(reader.read(new Uint8Array(CHUNK)), seconds);
-      if (done || !value) break;
-      sure(await record.append(clearance, off, value));
-      off += value.byteLength;
-      await writer.write(value);
+    for (let chunk = await ahead.take(); chunk; chunk = await ahead.take()) {
+      sure(await record.append(clearance, off, chunk));
+      off += chunk.byteLength;
+      await writer.write(chunk);
     }
     end = "complete";
     sure(await record.finish(clearance, off, end));
@@ -190,6 +190,13 @@ async function spool(
       end === "cut" ? record.finish(clearance, off, "cut") : undefined,
     ]);
   }
+}
+
+const moment = (): Promise<void> => new Promise((resolve) => setTimeout(resolve, 1));
+
+async function next(reader: ReadableStreamBYOBReader, seconds: number): Promise<Uint8Array | undefined> {
+  const { value, done } = await inTime(reader.read(new Uint8Array(CHUNK)), seconds);
+  return done ? undefined : value;
 }
 
 async function inTime<T>(work: Promise<T>, seconds: number): Promise<T> {

@@ -19,6 +19,7 @@ async function drain(ahead: ReadAhead): Promise<Uint8Array[]> {
   return taken;
 }
 
+const moment = () => new Promise<void>((resolve) => setTimeout(resolve, 1));
 const settled = () => new Promise((resolve) => setTimeout(resolve, 5));
 
 describe("reading ahead", () => {
@@ -27,7 +28,7 @@ describe("reading ahead", () => {
     const turns = fc.array(fc.nat({ max: 2 }), { maxLength: 20 });
     await fc.assert(
       fc.asyncProperty(pieces, turns, fc.integer({ min: 1, max: 64 }), async (given, waits, limit) => {
-        const taken = await drain(new ReadAhead(source(given, waits), limit));
+        const taken = await drain(new ReadAhead(source(given, waits), limit, moment));
         expect(Buffer.concat(taken)).toEqual(Buffer.concat(given));
       }),
       { numRuns: 200 },
@@ -37,24 +38,35 @@ describe("reading ahead", () => {
   test("gives a piece as soon as it is there, without waiting for more", async () => {
     const never = new Promise<undefined>(() => undefined);
     let given = false;
-    const ahead = new ReadAhead(() => {
-      if (given) return never;
-      given = true;
-      return Promise.resolve(new Uint8Array([7]));
-    }, 1024);
+    const ahead = new ReadAhead(
+      () => {
+        if (given) return never;
+        given = true;
+        return Promise.resolve(new Uint8Array([7]));
+      },
+      1024,
+      moment,
+    );
     expect(await ahead.take()).toEqual(new Uint8Array([7]));
   });
 
   test("joins what came while its taker was busy", async () => {
-    const ahead = new ReadAhead(source([1, 2, 3].map((byte) => new Uint8Array([byte]))), 1024);
+    const ahead = new ReadAhead(source([1, 2, 3].map((byte) => new Uint8Array([byte]))), 1024, moment);
     await settled();
     expect(await ahead.take()).toEqual(new Uint8Array([1, 2, 3]));
     expect(await ahead.take()).toBe(undefined);
   });
 
+  test("joins pieces that come shortly after one another, and gives them although the source never rests", async () => {
+    const endless = async () =>
+      new Promise<Uint8Array>((resolve) => setImmediate(resolve, new Uint8Array([1])));
+    const taken = await new ReadAhead(endless, 1024 * 1024, moment).take();
+    expect(taken?.byteLength).toBeGreaterThan(10);
+  });
+
   test("reads no more than its bound and one piece until something is taken", async () => {
     let reads = 0;
-    const ahead = new ReadAhead(async () => (reads++ < 100 ? new Uint8Array(10) : undefined), 25);
+    const ahead = new ReadAhead(async () => (reads++ < 100 ? new Uint8Array(10) : undefined), 25, moment);
     await settled();
     expect(reads).toBe(3);
     expect((await ahead.take())?.byteLength).toBe(30);
@@ -64,13 +76,13 @@ describe("reading ahead", () => {
 
   test("keeps nothing of the buffer that a short piece was read into", async () => {
     const buffer = new Uint8Array(1024 * 1024);
-    const ahead = new ReadAhead(source([buffer.subarray(0, 10)]), 1024);
+    const ahead = new ReadAhead(source([buffer.subarray(0, 10)]), 1024, moment);
     expect((await ahead.take())?.buffer.byteLength).toBe(10);
   });
 
   test("gives what came before a failure, then the failure, every time it is asked", async () => {
     const failure = new Error("broke off");
-    const ahead = new ReadAhead(source([new Uint8Array([1])], [], failure), 1024);
+    const ahead = new ReadAhead(source([new Uint8Array([1])], [], failure), 1024, moment);
     await settled();
     expect(await ahead.take()).toEqual(new Uint8Array([1]));
     await expect(ahead.take()).rejects.toBe(failure);

@@ -3,6 +3,7 @@ import type { BodyEnd, Header } from "#durable/format/frame.ts";
 import { Refusal } from "#durable/format/refusal.ts";
 import type { Answer } from "#durable/format/tape.ts";
 import { responseHeaders } from "#workers/wire/headers.ts";
+import { ReadAhead } from "#workers/wire/read-ahead.ts";
 import type { Forwarded, Means } from "../exchange.ts";
 
 /** Bodies of a declared length up to this are recorded with their head. */
@@ -48,28 +49,30 @@ async function stream(
   const { session, x, response } = forwarded;
   const { status } = response;
   const reader = source.getReader({ mode: "byob" });
-  const first = await next(reader, means);
-  const bytes = first.value ?? new Uint8Array(0);
+  const ahead = new ReadAhead(() => next(reader, means), CHUNK, moment);
+  const first = await ahead.take();
+  const bytes = first ?? new Uint8Array(0);
   sure(
     await means.append.respond(session, x, {
       status,
       headers,
       bytes,
-      ...(first.done ? { end: "complete" } : {}),
+      ...(first ? {} : { end: "complete" }),
     }),
   );
-  if (first.done)
-    return new Response(bytes, { status, headers: own(forwarded, headers), encodeBody: "manual" });
+  if (!first) return new Response(bytes, { status, headers: own(forwarded, headers), encodeBody: "manual" });
   const { readable, writable } =
     length === undefined ? new IdentityTransformStream() : new FixedLengthStream(length);
-  means.meanwhile(pump(forwarded, reader, writable, bytes, means));
+  means.meanwhile(pump(forwarded, { reader, ahead }, writable, bytes, means));
   return new Response(readable, { status, headers: own(forwarded, headers), encodeBody: "manual" });
 }
 
-/** Reads, records, then writes; one chunk at a time, so that what is held is bounded and what was released is known. */
+type Source = { readonly reader: ReadableStreamBYOBReader; readonly ahead: ReadAhead };
+
+/** Records, then writes; one chunk at a time, so that what is held is bounded and what was released is known. */
 async function pump(
   { session, x }: Forwarded,
-  reader: ReadableStreamBYOBReader,
+  { reader, ahead }: Source,
   writable: WritableStream<Uint8Array>,
   first: Uint8Array,
   means: Means,
@@ -81,11 +84,11 @@ async function pump(
   try {
     await writer.write(first);
     for (;;) {
-      const chunk = await Promise.race([next(reader, means), over.ended]);
-      if (chunk.done) break;
-      sure(await means.append.release(session, x, off, chunk.value));
-      off += chunk.value.byteLength;
-      await writer.write(chunk.value);
+      const chunk = await Promise.race([ahead.take(), over.ended]);
+      if (!chunk) break;
+      sure(await means.append.release(session, x, off, chunk));
+      off += chunk.byteLength;
+      await writer.write(chunk);
     }
     end = "complete";
     sure(await means.append.finish(session, x, off, end));
@@ -103,11 +106,9 @@ async function pump(
   }
 }
 
-type Chunk =
-  | { readonly done: false; readonly value: Uint8Array }
-  | { readonly done: true; readonly value?: Uint8Array };
+const moment = (): Promise<void> => new Promise((resolve) => setTimeout(resolve, 1));
 
-async function next(reader: ReadableStreamBYOBReader, means: Means): Promise<Chunk> {
+async function next(reader: ReadableStreamBYOBReader, means: Means): Promise<Uint8Array | undefined> {
   const seconds = means.settings.stallSeconds;
   let timer: ReturnType<typeof setTimeout> | undefined;
   const stalled = new Promise<never>((_, reject) => {
@@ -116,7 +117,7 @@ async function next(reader: ReadableStreamBYOBReader, means: Means): Promise<Chu
   });
   try {
     const { value, done } = await Promise.race([reader.read(new Uint8Array(CHUNK)), stalled]);
-    return done || !value ? { done: true } : { done: false, value };
+    return done ? undefined : value;
   } finally {
     clearTimeout(timer);
   }
