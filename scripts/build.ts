@@ -1,14 +1,6 @@
 /** Bundles the workers: `dist/main.js`, its chunks and `cedar.wasm`, with a digest over them in `dist/build.json`. */
 import { createHash } from "node:crypto";
-import {
-  copyFileSync,
-  existsSync,
-  mkdirSync,
-  readdirSync,
-  readFileSync,
-  rmSync,
-  writeFileSync,
-} from "node:fs";
+import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { basename, join } from "node:path";
 import { pathToFileURL } from "node:url";
 import { build as esbuild } from "esbuild";
@@ -30,10 +22,9 @@ export type Build = v.InferOutput<typeof Build>;
 const BANNER =
   'import { createRequire as __stenoRequire } from "node:module"; const require = __stenoRequire("/");';
 
-/** Bundles `entry` into `out`, which is emptied first. Throws when it does not bundle. */
+/** Bundles `entry` into `out`, which then holds nothing else. Throws when it does not bundle. */
 export async function build(entry = ENTRY, out = DIST): Promise<Build> {
   if (!existsSync(entry)) throw new Error(`${entry} is missing: there is nothing to bundle`);
-  // Written elsewhere and renamed over would be safer still, but `serve` runs from its own copy.
   const result = await esbuild({
     entryPoints: { main: entry },
     outdir: out,
@@ -55,12 +46,24 @@ export async function build(entry = ENTRY, out = DIST): Promise<Build> {
     logLevel: "warning",
   });
   mkdirSync(out, { recursive: true });
-  for (const name of readdirSync(out)) rmSync(join(out, name), { recursive: true });
-  for (const file of result.outputFiles) writeFileSync(join(out, basename(file.path)), file.contents);
-  copyFileSync(CEDAR, join(out, "cedar.wasm"));
+  const contents = new Map(result.outputFiles.map((file) => [basename(file.path), file.contents]));
+  contents.set("cedar.wasm", readFileSync(CEDAR));
+  for (const [name, bytes] of contents) replace(join(out, name), bytes);
+  for (const name of readdirSync(out)) {
+    // What another build is about to rename is not ours to remove.
+    if (!contents.has(name) && !name.endsWith(".new"))
+      rmSync(join(out, name), { recursive: true, force: true });
+  }
   const built = describe(out);
-  writeFileSync(join(out, "build.json"), `${JSON.stringify(built, null, 2)}\n`);
+  replace(join(out, "build.json"), `${JSON.stringify(built, null, 2)}\n`);
   return built;
+}
+
+/** Whole or not at all: another build, or a start, may look at the same time. */
+function replace(path: string, content: string | Uint8Array): void {
+  const next = `${path}.${process.pid}.new`;
+  writeFileSync(next, content);
+  renameSync(next, path);
 }
 
 function describe(out: string): Build {

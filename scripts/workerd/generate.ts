@@ -21,6 +21,7 @@ export type Generated = {
 /** Never change one: the objects of a class are found by it, and with another key they are lost. */
 export const UNIQUE_KEYS: Readonly<Record<string, string>> = {
   SessionObject: "steno-session",
+  JournalObject: "steno-journal",
   LedgerObject: "steno-ledger",
   DirectoryObject: "steno-directory",
 };

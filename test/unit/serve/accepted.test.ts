@@ -57,6 +57,7 @@ test.each([
     const config = join(currentDirectory(settings.serve.state), `${name}.capnp`);
     const { stdout, stderr } = await run(workerd, ["compile", "--config-only", config], {
       encoding: "buffer",
+      maxBuffer: 2 ** 26,
     });
     expect(stderr.toString()).toBe("");
     expect(stdout.length).toBeGreaterThan(1000);
