@@ -2,6 +2,7 @@
 import type { SessionId } from "#durable/format/ids.ts";
 import type { Opening, SessionView } from "#durable/format/tape.ts";
 import type { Archive } from "#durable/store/archive.ts";
+import type { JournalBatch } from "./journal.ts";
 
 export type Limits = {
   readonly idleSeconds: number;
@@ -32,6 +33,14 @@ export interface Directory {
   tell(view: SessionView): Promise<void>;
 }
 
+/** The journal, shared by all sessions of a recorder. */
+export interface Journal {
+  append(session: SessionId, batch: JournalBatch): Promise<void>;
+  batches(session: SessionId): Promise<readonly JournalBatch[]>;
+  forget(session: SessionId, below: number): Promise<void>;
+  drop(session: SessionId, from: number): Promise<void>;
+}
+
 export type Means = {
   readonly limits: Limits;
   readonly archive: Archive;
@@ -44,6 +53,7 @@ export type Means = {
   readonly origin: string;
   readonly build: string;
   readonly config: string;
+  readonly journal: Journal;
   readonly ledger: Ledger;
   readonly directory: Directory;
   /** Wakes a session, so that it looks after itself: after a restart nobody else might. False when it never opened. */

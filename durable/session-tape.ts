@@ -1,35 +1,79 @@
-/** A session's tape: frames in order, durable in one transaction a turn, continued from its rows after a restart. */
+/**
+ * A session's tape: frames in order, durable before anybody is told so.
+ *
+ * Small batches go to the journal, which commits those of all sessions together; the tape keeps them in memory and
+ * takes them into its own rows when there are many, or when something else has to be written there. Batches with body
+ * chunks, and rows that belong to a frame, are written to the session's own rows at once.
+ */
 import type { Bodies } from "#durable/format/connection.ts";
 import type { BodyEnd, Direction, Frame } from "#durable/format/frame.ts";
 import type { ExchangeId } from "#durable/format/ids.ts";
 import { Range } from "#durable/proof/merkle.ts";
-import { emptyTally, FrameWriter, type Tally } from "#durable/store/frame-writer.ts";
+import { type Batch, emptyTally, FrameWriter, type Tally } from "#durable/store/frame-writer.ts";
 import { type SessionRows, sessionRows } from "#durable/store/session-rows.ts";
 import { epoch } from "./epoch.ts";
+import type { JournalBatch } from "./journal.ts";
 import { alert, type Means } from "./means.ts";
 
 export type Live = Tally["live"][string];
+/** The journal, as one session sees it. */
+export type OwnJournal = {
+  append(batch: JournalBatch): Promise<void>;
+  batches(): Promise<readonly JournalBatch[]>;
+  forget(below: number): Promise<void>;
+  drop(from: number): Promise<void>;
+};
+type Around = {
+  readonly storage: DurableObjectStorage;
+  readonly means: Pick<Means, "now" | "random">;
+  readonly journal: OwnJournal;
+  /** Called after a batch that cut a segment: there is something to store. */
+  readonly cut: () => void;
+};
+/** A batch on its way through the journal; `durable` once that has acknowledged it. */
+type Journalled = { readonly batch: JournalBatch; state: "sent" | "durable" };
+
+/** A batch up to this goes through the journal. */
+const SMALL = 64 * 1024;
+/** Journalled batches are taken into the rows when they are this much together. */
+const FOLD_BYTES = 256 * 1024;
 
 export class SessionTape {
   readonly rows: SessionRows;
-  readonly #storage: DurableObjectStorage;
-  readonly #means: Pick<Means, "now" | "random">;
-  /** Called after a batch that cut a segment: there is something to store. */
-  readonly #cut: () => void;
+  readonly #around: Around;
   #writer: FrameWriter;
   #bodies = new Map<string, Bodies>();
   #cuts = { frames: 0, bytes: 0 };
   #along: (() => void)[] = [];
   #flushing: Promise<void> | undefined;
+  /** Not yet in the rows; in order. */
+  #journalled: Journalled[] = [];
+  #journalledBytes = 0;
+  /** After a loss nothing goes through the journal any more: what it may still acknowledge must not come back. */
+  #straight = false;
   /** Why frames were lost before they were acknowledged; said in a `gap` frame as soon as one can be written. */
   #owed: { cause: string; exchanges: ExchangeId[] } | undefined;
 
-  constructor(storage: DurableObjectStorage, means: Pick<Means, "now" | "random">, cut: () => void) {
-    this.#storage = storage;
-    this.#means = means;
-    this.#cut = cut;
-    this.rows = sessionRows(storage.sql);
-    this.#writer = this.#load();
+  private constructor(around: Around) {
+    this.#around = around;
+    this.rows = sessionRows(around.storage.sql);
+    this.#writer = this.#continue();
+  }
+
+  /** Continues from the rows and what the journal holds beyond them. */
+  static async load(around: Around): Promise<SessionTape> {
+    const tape = new SessionTape(around);
+    let { frames } = tape.tally;
+    const beyond: JournalBatch[] = [];
+    for (const batch of await around.journal.batches()) {
+      if (batch.first !== frames) continue;
+      beyond.push(batch);
+      frames += batch.frames;
+    }
+    tape.#journalled = beyond.map((batch) => ({ batch, state: "durable" }));
+    tape.#writer = tape.#continue();
+    if (beyond.length > 0) tape.save();
+    return tape;
   }
 
   get tally(): Tally {
@@ -58,11 +102,11 @@ export class SessionTape {
     await this.flush();
   }
 
-  /** One transaction for everything written in this turn of the event loop; all its callers wait for the same one. */
+  /** Makes everything written in this turn of the event loop durable together; all its callers wait for the same. */
   flush(): Promise<void> {
     this.#flushing ??= new Promise<void>((resolve) => setTimeout(resolve, 0)).then(() => {
       this.#flushing = undefined;
-      if (this.#writer.pending) this.save();
+      return this.#commit();
     });
     return this.#flushing;
   }
@@ -122,39 +166,98 @@ export class SessionTape {
     this.#along.push(write);
   }
 
-  /** Makes what is written durable at once. Throws when the disk does not take it; memory is then as the disk is. */
+  /** Takes what is pending, and what was journalled, into the rows. Throws when the disk does not: nothing was kept. */
   save(): void {
     const writer = this.#writer;
     const exchanges = Object.keys(writer.tally.live) as ExchangeId[];
-    const { framesSegment, bytesSegment } = writer.tally;
+    const { framesSegment, bytesSegment, frames } = writer.tally;
+    const journalled = this.#journalled;
     try {
-      this.#storage.transactionSync(() => {
+      this.#around.storage.transactionSync(() => {
         for (const write of this.#along) write();
+        for (const { batch } of journalled) this.rows.addBatch(asBatch(batch));
         this.rows.addBatch(writer.take());
         for (let n = this.#cuts.frames; n < framesSegment; n++) this.rows.addSegment("frames", n);
         for (let n = this.#cuts.bytes; n < bytesSegment; n++) this.rows.addSegment("bytes", n);
       });
     } catch (cause) {
-      this.#along = [];
-      this.#writer = this.#load();
-      this.#owed = { cause: "the recorder could not write", exchanges };
-      alert("not_recorded", { cause: String(cause) });
-      throw new Error("the recorder could not write", { cause });
+      throw this.#lost(cause, exchanges);
     }
     this.#along = [];
+    this.#journalled = [];
+    this.#journalledBytes = 0;
     const cut = framesSegment > this.#cuts.frames || bytesSegment > this.#cuts.bytes;
     this.#cuts = { frames: framesSegment, bytes: bytesSegment };
-    if (cut) this.#cut();
+    if (journalled.length > 0) this.#tidy(this.#around.journal.forget(frames));
+    if (cut) this.#around.cut();
   }
 
-  #load(): FrameWriter {
-    const { now, random } = this.#means;
-    const tally = this.rows.fact<Tally>("tally");
-    if (!tally) return new FrameWriter(emptyTally(epoch()), new Range(), now, random);
+  async #commit(): Promise<void> {
+    const writer = this.#writer;
+    if (!writer.pending) return;
+    const direct =
+      this.#straight ||
+      this.#journalledBytes > FOLD_BYTES ||
+      this.#along.length > 0 ||
+      !writer.isSmall(SMALL);
+    if (direct) return this.save();
+    const { lines, tally } = writer.take();
+    const [only] = lines;
+    if (only) await this.#journal({ ...only, tally });
+  }
+
+  /** The journal keeps it, or else the rows do, or nobody does and it is as if it had never been written. */
+  async #journal(batch: JournalBatch): Promise<void> {
+    const journalled: Journalled = { batch, state: "sent" };
+    this.#journalled.push(journalled);
+    this.#journalledBytes += batch.lines.byteLength;
+    try {
+      await this.#around.journal.append(batch);
+      journalled.state = "durable";
+    } catch (cause) {
+      alert("journal_failed", { cause: String(cause) });
+      // Unless a later batch took it into the rows meanwhile, they are tried now.
+      if (this.#journalled.includes(journalled)) this.save();
+    }
+  }
+
+  /** Nothing of the session stays in the journal. */
+  async leaveJournal(): Promise<void> {
+    await this.#around.journal.forget(Number.MAX_SAFE_INTEGER);
+  }
+
+  /** Only tidying: batches that stay are recognised as taken over at the next load. */
+  #tidy(work: Promise<void>): void {
+    work.catch((cause: unknown) => {
+      alert("journal_not_tidied", { cause: String(cause) });
+    });
+  }
+
+  /** Goes back to what is durable, so that memory and disk agree. */
+  #lost(cause: unknown, exchanges: ExchangeId[]): Error {
+    this.#along = [];
+    const sent = this.#journalled.findIndex(({ state }) => state === "sent");
+    if (sent >= 0) this.#journalled = this.#journalled.slice(0, sent);
+    this.#writer = this.#continue();
+    this.#straight = true;
+    this.#tidy(this.#around.journal.drop(this.tally.frames));
+    this.#owed = { cause: "the recorder could not write", exchanges };
+    alert("not_recorded", { cause: String(cause) });
+    return new Error("the recorder could not write", { cause });
+  }
+
+  /** A writer that goes on after what is durable: the rows, then what the journal acknowledged. */
+  #continue(): FrameWriter {
+    const { now, random } = this.#around.means;
+    const stored = this.rows.fact<Tally>("tally");
+    this.#cuts = { frames: stored?.framesSegment ?? 0, bytes: stored?.bytesSegment ?? 0 };
+    const newest = this.#journalled.at(-1)?.batch;
+    const tally = newest ? (JSON.parse(newest.tally) as Tally) : (stored ?? emptyTally(epoch()));
     const range = new Range();
-    for (const leaves of this.rows.leaves())
+    for (const leaves of [...this.rows.leaves(), ...this.#journalled.map(({ batch }) => batch.leaves)])
       for (let at = 0; at < leaves.byteLength; at += 32) range.push(leaves.subarray(at, at + 32));
-    this.#cuts = { frames: tally.framesSegment, bytes: tally.bytesSegment };
     return new FrameWriter(tally, range, now, random);
   }
 }
+
+const asBatch = ({ tally, ...lines }: JournalBatch): Batch => ({ lines: [lines], chunks: [], tally });

@@ -30,9 +30,24 @@ export abstract class SessionObject extends DurableObject {
   /** Continues from what is stored. Called once, by the constructor of the class that knows the means. */
   protected load(): void {
     migrate(this.ctx.storage.sql, SESSION_MIGRATIONS);
-    this.#tape = new SessionTape(this.ctx.storage, this.means, () =>
-      this.ctx.waitUntil(this.#due(this.means.now())),
-    );
+    // No call is taken before the tape is whole; when that fails the object is made anew at the next call.
+    void this.ctx.blockConcurrencyWhile(() => this.#load());
+  }
+
+  async #load(): Promise<void> {
+    const session = this.ctx.id.name as SessionId;
+    const { means, ctx } = this;
+    this.#tape = await SessionTape.load({
+      storage: ctx.storage,
+      means,
+      journal: {
+        append: (batch) => means.journal.append(session, batch),
+        batches: () => means.journal.batches(session),
+        forget: (below) => means.journal.forget(session, below),
+        drop: (from) => means.journal.drop(session, from),
+      },
+      cut: () => ctx.waitUntil(this.#due(means.now())),
+    });
     const { rows } = this.#tape;
     this.#opened = rows.fact<Opened>("opened");
     this.#ending = rows.fact<Ending>("ending");
@@ -40,7 +55,7 @@ export abstract class SessionObject extends DurableObject {
     const exchanges = this.#tape.inherited();
     if (!this.#opened || this.#ending || exchanges.length === 0) return;
     const cause = "the recorder stopped while exchanges were under way";
-    this.#close({ reason: "truncated", at: this.means.now() }, () => {
+    this.#close({ reason: "truncated", at: means.now() }, () => {
       const lastDurable = this.#tape.tally.frames - 1;
       return { k: "session.truncated", cause, lastDurable, exchanges } as const;
     });
@@ -178,9 +193,14 @@ export abstract class SessionObject extends DurableObject {
       else if (now() >= this.#tape.tally.at + limits.idleSeconds * 1000) await this.end("idle");
       else await this.#cutByTime();
     }
+    // Heads and segments are made from rows: what is in the journal joins them now.
+    this.#tape.save();
     const sealed = await seal(this.#sealing(opened));
     this.#headSize = this.#tape.rows.heads().at(-1)?.size ?? 0;
-    if (sealed) this.#tape.rows.setFact("sealed", sealed);
+    if (sealed) {
+      this.#tape.rows.setFact("sealed", sealed);
+      await this.#tape.leaveJournal();
+    }
     await this.#tellDirectory();
     if (!this.#ending) await this.#due(this.#nextDue(opened));
     else if (!sealed) await this.#due(now());
@@ -245,8 +265,7 @@ export abstract class SessionObject extends DurableObject {
   }
 
   #sealing(opened: Opened): Sealing {
-    const { tape, ending } = { tape: this.#tape, ending: this.#ending };
-    return { means: this.means, rows: tape.rows, opened, ending, tally: () => tape.tally };
+    return { means: this.means, rows: this.#tape.rows, opened, ending: this.#ending };
   }
 
   #view(): SessionView {

@@ -2,7 +2,7 @@
 import type { BodyEnd, Direction, EndReason } from "#durable/format/frame.ts";
 import type { ExchangeId, SessionId } from "#durable/format/ids.ts";
 import type { Answer, Opening, RequestTape, ResponseTape, SessionView } from "#durable/format/tape.ts";
-import type { Directory, Ledger } from "./means.ts";
+import type { Directory, Journal, Ledger } from "./means.ts";
 
 /** A session as its callers see it; each call returns after what it records is durable. */
 export interface Session {
@@ -26,7 +26,9 @@ export interface Session {
 export const sessionOf = (namespace: DurableObjectNamespace, session: SessionId): Session =>
   namespace.getByName(session) as unknown as Session;
 
-/** One ledger and one directory a recorder. */
+/** One journal, one ledger and one directory a recorder. */
+export const journalOf = (namespace: DurableObjectNamespace): Journal =>
+  namespace.getByName("journal") as unknown as Journal;
 export const ledgerOf = (namespace: DurableObjectNamespace): Ledger =>
   namespace.getByName("ledger") as unknown as Ledger;
 export const directoryOf = (namespace: DurableObjectNamespace): Directory =>

@@ -21,6 +21,7 @@ export default defineConfig({
               compatibilityFlags: ["webcrypto_modern_algorithms", "enable_request_signal"],
               durableObjects: {
                 SESSION: { className: "SessionObject", useSQLite: true },
+                JOURNAL: { className: "JournalObject", useSQLite: true },
                 LEDGER: { className: "LedgerObject", useSQLite: true },
                 DIRECTORY: { className: "DirectoryObject", useSQLite: true },
               },

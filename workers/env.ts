@@ -45,6 +45,7 @@ export function recorderEnv(env: Env) {
   return {
     settings: parse(RecorderSettings, env, "RECORDER_SETTINGS"),
     sessions: binding<DurableObjectNamespace>(env, "SESSION"),
+    journal: binding<DurableObjectNamespace>(env, "JOURNAL"),
     ledger: binding<DurableObjectNamespace>(env, "LEDGER"),
     directory: binding<DurableObjectNamespace>(env, "DIRECTORY"),
     sealKey: binding<CryptoKey>(env, "SEAL_KEY"),

@@ -3,4 +3,13 @@ export { Console } from "./console.ts";
 export { Egress, IssuerKeys } from "./egress.ts";
 export { Evaluator } from "./evaluator.ts";
 export { Gateway, Gateway as default } from "./gateway.ts";
-export { Append, DirectoryObject, Kill, LedgerObject, Read, SessionObject, Spool } from "./recorder.ts";
+export {
+  Append,
+  DirectoryObject,
+  JournalObject,
+  Kill,
+  LedgerObject,
+  Read,
+  SessionObject,
+  Spool,
+} from "./recorder.ts";

@@ -5,7 +5,7 @@ import { subtleSigner } from "#durable/proof/dsse.ts";
 import type { Archive } from "#durable/store/archive.ts";
 import { directoryArchive } from "#durable/store/directory-archive.ts";
 import { s3Archive } from "#durable/store/s3-archive.ts";
-import { directoryOf, ledgerOf, sessionOf } from "#durable/stubs.ts";
+import { directoryOf, journalOf, ledgerOf, sessionOf } from "#durable/stubs.ts";
 import { type Env, recorderEnv } from "./env.ts";
 
 const made = new WeakMap<Env, Means>();
@@ -33,6 +33,12 @@ function makeMeans(raw: Env): Means {
     origin: settings.origin,
     build: settings.build,
     config: settings.config,
+    journal: {
+      append: (session, batch) => journalOf(env.journal).append(session, batch),
+      batches: (session) => journalOf(env.journal).batches(session),
+      forget: (session, below) => journalOf(env.journal).forget(session, below),
+      drop: (session, from) => journalOf(env.journal).drop(session, from),
+    },
     ledger: {
       append: (session, n, bundle) => ledgerOf(env.ledger).append(session, n, bundle),
       publish: () => ledgerOf(env.ledger).publish(),

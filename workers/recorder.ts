@@ -6,6 +6,7 @@ import type { ConnectionName, ExchangeId, SessionId } from "#durable/format/ids.
 import { type Principal, principalKey } from "#durable/format/principal.ts";
 import type { RefusalCode } from "#durable/format/refusal.ts";
 import type { Answer, Begun, Opening, RequestTape, ResponseTape, SessionView } from "#durable/format/tape.ts";
+import { JournalObject as JournalBase } from "#durable/journal.ts";
 import { LedgerObject as LedgerBase } from "#durable/ledger.ts";
 import { alert } from "#durable/means.ts";
 import { SessionObject as SessionBase } from "#durable/session.ts";
@@ -27,6 +28,13 @@ export class SessionObject extends SessionBase {
   constructor(state: DurableObjectState, env: Env) {
     super(state, env);
     this.means = recorderMeans(env);
+    this.load();
+  }
+}
+
+export class JournalObject extends JournalBase {
+  constructor(state: DurableObjectState, env: Env) {
+    super(state, env);
     this.load();
   }
 }

@@ -124,6 +124,12 @@ export class FrameWriter {
     return this.#lines.length > 0;
   }
 
+  /** Whether what is pending is one run of lines up to `limit` bytes, without chunks. */
+  isSmall(limit: number): boolean {
+    const [only, ...more] = this.#lines;
+    return only !== undefined && more.length === 0 && this.#chunks.length === 0 && only.size <= limit;
+  }
+
   /** Closes the current segments: what is written next begins new ones. */
   cut(what: "frames" | "bytes"): void {
     if (what === "frames" && this.tally.framesSize > 0) {

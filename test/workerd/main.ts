@@ -1,17 +1,19 @@
 /** The recorder's objects with real storage and an archive in memory whose faults a test chooses. */
 import { DirectoryObject as DirectoryBase } from "#durable/directory.ts";
 import type { SessionId } from "#durable/format/ids.ts";
+import { JournalObject as JournalBase } from "#durable/journal.ts";
 import { LedgerObject as LedgerBase } from "#durable/ledger.ts";
 import type { Limits, Means } from "#durable/means.ts";
 import { toHex } from "#durable/proof/bytes.ts";
 import { subtleSigner } from "#durable/proof/dsse.ts";
 import { toPem } from "#durable/proof/key.ts";
 import { SessionObject as SessionBase } from "#durable/session.ts";
-import { directoryOf, ledgerOf, sessionOf } from "#durable/stubs.ts";
+import { directoryOf, journalOf, ledgerOf, sessionOf } from "#durable/stubs.ts";
 import { MemoryArchive } from "./memory-archive.ts";
 
 type Bindings = {
   SESSION: DurableObjectNamespace;
+  JOURNAL: DurableObjectNamespace;
   LEDGER: DurableObjectNamespace;
   DIRECTORY: DurableObjectNamespace;
 };
@@ -61,6 +63,12 @@ function meansOf(env: Bindings): Means {
     origin: "seal-2026.gw.example",
     build: "b".repeat(64),
     config: "c".repeat(64),
+    journal: {
+      append: (session, batch) => journalOf(env.JOURNAL).append(session, batch),
+      batches: (session) => journalOf(env.JOURNAL).batches(session),
+      forget: (session, below) => journalOf(env.JOURNAL).forget(session, below),
+      drop: (session, from) => journalOf(env.JOURNAL).drop(session, from),
+    },
     ledger: {
       append: (session, n, bundle) => ledgerOf(env.LEDGER).append(session, n, bundle),
       publish: () => ledgerOf(env.LEDGER).publish(),
@@ -82,6 +90,12 @@ export class SessionObject extends SessionBase {
   constructor(state: DurableObjectState, env: Bindings) {
     super(state, env);
     this.means = meansOf(env);
+    this.load();
+  }
+}
+export class JournalObject extends JournalBase {
+  constructor(state: DurableObjectState, env: Bindings) {
+    super(state, env);
     this.load();
   }
 }

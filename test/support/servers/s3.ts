@@ -86,7 +86,7 @@ osd_class_load_list = *
 osd_class_default_list = *
 [client.rgw.a]
 rgw_data = ${directory}/rgw
-rgw_frontends = beast endpoint=127.0.0.1:${gatewayPort}
+rgw_frontends = beast endpoint=127.0.0.1:${gatewayPort} tcp_nodelay=1
 rgw_enable_usage_log = false
 rgw_thread_pool_size = 32
 rgw_dns_name = localhost
