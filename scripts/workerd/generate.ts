@@ -1,7 +1,7 @@
 /** wrangler.toml and steno.toml joined into what each workerd process of the node runs (ARCHITECTURE §3, §12). */
 import type { Settings } from "#scripts/config/settings.ts";
 import { added, type Digests, type SecretUse, settingsOf } from "./bindings.ts";
-import type { BindingSpec, ModuleSpec, InstanceSpec, ServiceSpec, SocketSpec, WorkerSpec } from "./spec.ts";
+import type { BindingSpec, InstanceSpec, ModuleSpec, ServiceSpec, SocketSpec, WorkerSpec } from "./spec.ts";
 import { SERVICES, type ServiceName, sectionOf, type Wrangler } from "./wrangler.ts";
 
 export type Paths = {
