@@ -10,6 +10,8 @@ export type Carrier = "header" | "helper" | "userinfo" | "none";
 
 export interface GitClientOptions {
   readonly token?: string;
+  /** The origin that the token is for; every origin when left out. */
+  readonly origin?: string;
   /** `header` when there is a token, else `none`. */
   readonly carrier?: Carrier;
   readonly protocol?: 0 | 2;
@@ -59,6 +61,7 @@ const CONFIG = `[user]
 
 export function gitClient(options: GitClientOptions = {}): GitClient {
   const { protocol = 2, config = "" } = options;
+  const scope = options.origin === undefined ? "" : ` "${options.origin}"`;
   const carrier = options.carrier ?? (options.token === undefined ? "none" : "header");
   const home = mkdtempSync(join(tmpdir(), "steno-git-client-"));
   const env: NodeJS.ProcessEnv = {
@@ -72,8 +75,8 @@ export function gitClient(options: GitClientOptions = {}): GitClient {
   let made = 0;
   const configure = (): void => {
     const carried: Record<Carrier, string> = {
-      header: `[http]\n\textraHeader = Authorization: Bearer ${token}\n`,
-      helper: `[credential]\n\thelper = "!f() { test $1 != get || { echo username=agent; echo password=$(cat ${home}/token); }; }; f"\n`,
+      header: `[http${scope}]\n\textraHeader = Authorization: Bearer ${token}\n`,
+      helper: `[credential${scope}]\n\thelper = "!f() { test $1 != get || { echo username=agent; echo password=$(cat ${home}/token); }; }; f"\n`,
       userinfo: "",
       none: "",
     };

@@ -61,7 +61,7 @@ export async function startGitSite(
     node,
     token,
     async client({ sub, ...how } = {}) {
-      return made(gitClient({ token: await token(sub), ...how }));
+      return made(gitClient({ token: await token(sub), origin: node.gateway(), ...how }));
     },
     direct: (protocol = 2) => made(gitClient({ protocol })),
     url: (repository, connection = "code") => `${node.gateway()}/git/${connection}/${repository}`,
