@@ -32,7 +32,7 @@ const COMMANDS: Readonly<Record<string, Command>> = {
     load: async () => (await import("./cli/fetch.ts")).fetchSession,
   },
   verify: {
-    usage: "verify PATH|s3://… [--since STATE] [--json]",
+    usage: "verify PATH [--key seal.pub] [--origin HOST] [--json]",
     does: "verify sealed sessions offline; no gateway needed",
     load: async () => (await import("./cli/verify.ts")).verify,
   },

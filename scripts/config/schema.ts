@@ -1,4 +1,4 @@
-/** The tables of steno.toml (CONTRACT §5): which keys there are, what they may hold, and what is not there yet. */
+/** The tables of steno.toml (docs/configuration.md): which keys there are, what they may hold, and what is not there yet. */
 import * as v from "valibot";
 import { Bodies } from "#durable/format/connection.ts";
 import { ConnectionName } from "#durable/format/ids.ts";
