@@ -103,6 +103,16 @@ test("sections that comments cite are there", () => {
   expect(missing).toEqual([]);
 });
 
+test("pages that comments cite are there", () => {
+  const cited = FOLDERS.flatMap((folder) =>
+    readdirSync(join(ROOT, folder), { recursive: true, encoding: "utf8" })
+      .filter((name) => /\.(tsx?|md|sh)$/.test(name))
+      .flatMap((name) => text(join(folder, name)).match(/\bdocs\/[\w/-]+\.md\b/g) ?? []),
+  );
+  expect(cited.length).toBeGreaterThan(3);
+  expect(cited.filter((path) => !existsSync(join(ROOT, path)))).toEqual([]);
+});
+
 type Wrapped = { readonly wrapped?: unknown; readonly default?: unknown };
 type Entries = Readonly<Record<string, Wrapped & { readonly literal?: unknown }>>;
 type Node = Wrapped & { readonly entries?: Entries; readonly item?: unknown; readonly options?: unknown[] };
