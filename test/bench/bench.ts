@@ -1,0 +1,168 @@
+// `npm run bench`: what a request, a clone, a push and a large body cost through Steno, beside what they cost without.
+// --only small|latency|git|bulk|disk (repeatable)   --quick a few seconds each, to see that it runs
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { cpus, loadavg, release, tmpdir } from "node:os";
+import { join } from "node:path";
+import { parseArgs } from "node:util";
+import { readBuild } from "#scripts/build.ts";
+import { startGitHttp } from "#test/support/servers/git-http.ts";
+import { startNginxStatic } from "#test/support/servers/nginx-static.ts";
+import { measureBulk, startBulkUpstream } from "./bulk.ts";
+import { cachedRepository, measureGit, serveRepository } from "./git.ts";
+import { measureLatency } from "./latency.ts";
+import { type Row, table } from "./measure.ts";
+import { measureDisturbed, SLOWER_US, slowFsync } from "./slow-disk.ts";
+import { measureSmall, openSessions, tokenFile } from "./small.ts";
+import { bareWorkerd, direct, nginx, startIdentity, steno, type Target } from "./targets.ts";
+
+const PARTS = ["small", "latency", "git", "bulk", "disk"] as const;
+type Part = (typeof PARTS)[number];
+
+interface Size {
+  readonly seconds: number;
+  readonly rounds: number;
+  readonly megabytes: number;
+  readonly commits: number;
+  readonly bodies: readonly number[];
+}
+
+const FULL: Size = { seconds: 6, rounds: 3, megabytes: 100, commits: 400, bodies: [100, 1000] };
+const QUICK: Size = { seconds: 2, rounds: 1, megabytes: 5, commits: 20, bodies: [10, 50] };
+
+async function main(): Promise<void> {
+  const { values } = parseArgs({
+    options: { only: { type: "string", multiple: true }, quick: { type: "boolean", default: false } },
+  });
+  const wrong = (values.only ?? []).find((part) => !(PARTS as readonly string[]).includes(part));
+  if (wrong !== undefined) throw new Error(`--only ${wrong}: one of ${PARTS.join(", ")}`);
+  const parts = PARTS.filter((part) => values.only?.includes(part) ?? true);
+  const directory = mkdtempSync(join(tmpdir(), "steno-bench-"));
+  const tables: Record<string, Row[]> = {};
+  const show = (title: string, rows: Row[]) => {
+    tables[title] = rows;
+    console.log(table(title, rows));
+  };
+  const build = readBuild().digest;
+  console.log(`${machine()}; build ${build.slice(0, 12)}; load ${load()}\n`);
+  try {
+    await bench(parts, values.quick ? QUICK : FULL, directory, show);
+  } finally {
+    rmSync(directory, { recursive: true, force: true, maxRetries: 5 });
+  }
+  const at = new Date().toISOString();
+  mkdirSync(".steno/bench", { recursive: true });
+  const file = `.steno/bench/${at.replaceAll(":", "-")}.json`;
+  const found = { at, machine: machine(), build, load: load(), quick: values.quick, tables };
+  writeFileSync(file, `${JSON.stringify(found, null, 2)}\n`);
+  console.log(`load ${load()}; written to ${file}`);
+}
+
+type Show = (title: string, rows: Row[]) => void;
+
+async function bench(parts: readonly Part[], size: Size, directory: string, show: Show): Promise<void> {
+  const stops: (() => Promise<void>)[] = [];
+  const begun = <T extends { stop(): Promise<void> }>(started: T): T => {
+    stops.unshift(() => started.stop());
+    return started;
+  };
+  try {
+    const small = begun(await startNginxStatic());
+    const server = begun(await startGitHttp());
+    const bulk = await startBulkUpstream(directory);
+    stops.unshift(() => bulk.child.stop());
+    const { oidc, tokens } = await startIdentity();
+    begun(oidc);
+    const upstreams = { small: small.url, git: server.plainUrl, bulk: bulk.url };
+    const node = (topology: "single" | "split", name: string, preload?: ReturnType<typeof slowFsync>) =>
+      steno(topology, upstreams, { directory: join(directory, name), issuer: oidc.issuer, preload });
+    const file = tokenFile(directory, "tokens", tokens);
+    if (parts.some((part) => part !== "disk")) {
+      const targets: Target[] = [
+        direct(upstreams),
+        begun(await nginx(upstreams, directory)),
+        begun(await bareWorkerd(upstreams, directory)),
+        begun(await node("single", "single")),
+        begun(await node("split", "split")),
+      ];
+      for (const target of targets) await openSessions(target, tokens);
+      await telling(targets, () => steady(parts, size, targets, { directory, tokens, file, server, show }));
+    }
+    if (!parts.includes("disk")) return;
+    const preload = slowFsync(directory);
+    if (preload === undefined) return console.log("disk: left out, there is no C compiler (cc)\n");
+    const [own = "", ...others] = tokens;
+    const disturbed = {
+      seconds: size.seconds,
+      tokens,
+      hurried: tokenFile(directory, "hurried", others),
+      unhurried: tokenFile(directory, "unhurried", [own]),
+    };
+    const nodes = [
+      begun(await node("single", "disk-single")),
+      begun(await node("split", "disk-split")),
+      begun(await node("single", "slow-single", preload)),
+      begun(await node("split", "slow-split", preload)),
+    ];
+    show(
+      `Requests of others beside 16 busy connections; "slow" is fsync + ${SLOWER_US / 1000} ms`,
+      await telling(nodes, () => measureDisturbed(nodes, disturbed)),
+    );
+  } finally {
+    for (const stop of stops) await stop();
+  }
+}
+
+/** A failed run says what the targets said. */
+async function telling<T>(targets: readonly Target[], work: () => Promise<T>): Promise<T> {
+  try {
+    return await work();
+  } catch (thrown) {
+    for (const target of targets) console.error(`--- ${target.name}\n${target.log()}`);
+    throw thrown;
+  }
+}
+
+interface Around {
+  readonly directory: string;
+  readonly tokens: readonly string[];
+  readonly file: string;
+  readonly server: Awaited<ReturnType<typeof startGitHttp>>;
+  readonly show: Show;
+}
+
+/** Bulk after the rest: a process's peak memory never falls again, and large recordings leave much to store. */
+async function steady(
+  parts: readonly Part[],
+  size: Size,
+  targets: readonly Target[],
+  { directory, tokens, file, server, show }: Around,
+): Promise<void> {
+  const { seconds, rounds } = size;
+  const [token = ""] = tokens;
+  if (parts.includes("small"))
+    show("Small requests at full speed", await measureSmall(targets, file, { seconds, rounds }));
+  if (parts.includes("latency"))
+    show(
+      "Small requests at 100/s on one connection",
+      await measureLatency(targets, file, { rate: 100, seconds, rounds }),
+    );
+  if (parts.includes("git")) {
+    const source = await cachedRepository(size);
+    const git = { server, source, token, directory: join(directory, "work") };
+    await serveRepository(git);
+    const { clone, push } = await measureGit(targets, git, rounds);
+    show(`Clone of ${size.megabytes} MB in ${size.commits} commits`, clone);
+    show(`Push of ${size.megabytes} MB in ${size.commits} commits`, push);
+  }
+  if (parts.includes("bulk"))
+    show("One large body", await measureBulk(targets, token, size.bodies, Math.min(rounds, 2)));
+}
+
+const load = (): string =>
+  loadavg()
+    .map((each) => each.toFixed(1))
+    .join(" ");
+const machine = (): string =>
+  `${cpus().length} × ${cpus()[0]?.model ?? "unknown"}, Linux ${release()}, Node ${process.version}`;
+
+await main();
