@@ -26,8 +26,11 @@ export interface GitSite {
   /** `<gateway>/git/<connection>/<repository>`. */
   url(repository: string, connection?: string): string;
   directUrl(repository: string): string;
-  /** Ends every session, waits until all are sealed, and returns what `steno verify` says of the archive. */
-  seal(): Promise<{ readonly code: number; readonly verdict: string }>;
+  /**
+   * Ends every session, waits until all are sealed, and returns what `steno verify` says of the archive. `provider` says
+   * who an administrator is, when that is no longer the one the site began with.
+   */
+  seal(provider?: OidcServer): Promise<{ readonly code: number; readonly verdict: string }>;
   recording(): Promise<Recording>;
   stop(): Promise<void>;
 }
@@ -67,8 +70,8 @@ export async function startGitSite(
     url: (repository, connection = "code") => `${node.gateway()}/git/${connection}/${repository}`,
     directUrl: (repository) =>
       `${server.authUrl}/${repository}`.replace("//", `//${server.user}:${server.password}@`),
-    async seal() {
-      await endSessions(node, await oidc.token({ sub: "dave", audience: "steno-console" }));
+    async seal(provider = oidc) {
+      await endSessions(node, await provider.token({ sub: "dave", audience: "steno-console" }));
       const { code: exit, out, err } = await node.cli("verify", node.archive);
       return { code: exit, verdict: exit === 0 ? out.replace(/ sessions=.*\s*$/, "") : `${out}${err}` };
     },

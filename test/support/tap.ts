@@ -39,6 +39,28 @@ export const header = (headers: RawHeaders, name: string): string | undefined =>
   return at < 0 ? undefined : headers[at + 1];
 };
 
+export interface RawAnswer {
+  readonly status: number;
+  readonly headers: RawHeaders;
+  readonly body: Buffer;
+}
+
+/** One request as it is given, and its answer as it comes: nothing decoded, nothing followed. */
+export async function raw(
+  url: string,
+  headers: Readonly<Record<string, string>>,
+  body?: string | Uint8Array,
+): Promise<RawAnswer> {
+  const { promise, resolve, reject } = Promise.withResolvers<IncomingMessage>();
+  const sent = request(url, { method: body === undefined ? "GET" : "POST", headers, agent: false }, resolve);
+  sent.once("error", reject);
+  sent.end(body);
+  const answer = await promise;
+  const chunks: Buffer[] = [];
+  for await (const chunk of answer) chunks.push(chunk as Buffer);
+  return { status: answer.statusCode ?? 0, headers: answer.rawHeaders, body: Buffer.concat(chunks) };
+}
+
 /** `target` is the origin of the server behind; without one every request must be answered by `instead`. */
 export async function startTap(target: string | undefined, instead?: Instead): Promise<Tap> {
   const passed: Passed[] = [];
