@@ -54,14 +54,26 @@ export async function signHead(sealing: Sealing, status: HeadStatus): Promise<He
   const { means, rows, opened } = sealing;
   const last = rows.heads().at(-1);
   const unplaced = last && last.entry === null ? last : undefined;
-  const wanted =
-    unplaced ??
-    (last && statusOf(last) === status && status !== "progress" ? last : await makeHead(sealing, status));
+  const wanted = unplaced ?? (last && says(last, status) ? last : await makeHead(sealing, status));
   if (wanted.entry !== null) return wanted;
   const entry = await means.ledger.append(opened.session, wanted.n, wanted.bundle);
   rows.setEntry(wanted.n, entry);
   const placed = { ...wanted, entry };
-  return unplaced && statusOf(unplaced) !== status ? signHead(sealing, status) : placed;
+  const enough = status === "open" || !unplaced || statusOf(unplaced) === status;
+  return enough ? placed : signHead(sealing, status);
+}
+
+/** Whether no further head is due for `status`: a session is opened by its first head only, whatever woke it since. */
+function says(last: HeadRow, status: HeadStatus): boolean {
+  switch (status) {
+    case "open":
+      return true;
+    case "progress":
+      return false;
+    case "closed":
+    case "truncated":
+      return statusOf(last) === status;
+  }
 }
 
 /** As the rows have it: memory may be ahead of what a head may speak of. */

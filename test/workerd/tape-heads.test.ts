@@ -1,0 +1,73 @@
+import { runDurableObjectAlarm } from "cloudflare:test";
+import { beforeAll, beforeEach, expect, test } from "vitest";
+import { alice, openSession, request, rowsOf, verdict } from "./live-session.ts";
+import { archive, clock, knowKey } from "./main.ts";
+
+beforeAll(knowKey);
+beforeEach(() => {
+  clock.ahead = 0;
+  archive.faults.length = 0;
+});
+
+const statuses = async (stub: DurableObjectStub): Promise<string[]> => {
+  const heads = await rowsOf(stub, "SELECT bundle FROM head ORDER BY n");
+  return heads.map(({ bundle }) => {
+    const { dsseEnvelope } = JSON.parse(String(bundle)) as { dsseEnvelope: { payload: string } };
+    return (JSON.parse(atob(dsseEnvelope.payload)) as { predicate: { status: string } }).predicate.status;
+  });
+};
+
+test("a session that is made anew after a progress head goes on, and is opened by its first head only", async () => {
+  const live = await openSession("heads progress");
+  await live.exchange();
+  clock.ahead = 601_000;
+  await runDurableObjectAlarm(live.stub);
+  await live.forget();
+  await live.exchange();
+  expect(await statuses(live.stub)).toEqual(["open", "progress"]);
+  await live.session.end("request");
+  await live.sealed();
+  expect(await statuses(live.stub)).toEqual(["open", "progress", "closed"]);
+  expect(await verdict(live.id)).toMatchObject({
+    findings: [],
+    integrity: "VALID",
+    completeness: "COMPLETE",
+  });
+});
+
+test.each(["frames-", "seal", "log/entry"])(
+  "a session that is made anew while its %s object cannot be put is sealed by the terminal head it had",
+  async (part) => {
+    const live = await openSession(`heads ${part}`);
+    await live.exchange();
+    archive.faults.push({ key: new RegExp(part), how: "kept", times: 2 });
+    await live.session.end("request");
+    for (let times = 0; times < 3; times++) {
+      await runDurableObjectAlarm(live.stub);
+      await live.forget();
+    }
+    await live.sealed();
+    expect(await statuses(live.stub)).toEqual(["open", "closed"]);
+    expect(await verdict(live.id)).toMatchObject({ findings: [], integrity: "VALID" });
+  },
+);
+
+test("exchanges that an earlier run left open are cut, and what seals the session says that it was", async () => {
+  const live = await openSession("heads truncated");
+  const done = await live.exchange();
+  const cut = request();
+  await live.session.begin(live.id, alice, cut);
+  await live.session.respond(cut.x, { status: 200, headers: [] });
+  await live.session.append(cut.x, "s2c", 0, new Uint8Array(100_000).fill(0xff));
+  await live.sql("UPDATE fact SET value = json_set(value, '$.epoch', 'earlier') WHERE name = 'tally'");
+  await live.forget();
+  await live.sealed();
+  const frames = live.frames();
+  expect(frames.at(-1)).toMatchObject({ k: "session.truncated", exchanges: [cut.x] });
+  expect(frames.some((frame) => frame["x"] === done && frame["k"] === "response")).toBe(true);
+  const { integrity, findings } = await verdict(live.id);
+  expect({ integrity, codes: findings.map(({ code }) => code) }).toEqual({
+    integrity: "VALID",
+    codes: ["session_truncated"],
+  });
+});
