@@ -15,7 +15,9 @@ import type { Ending, Opened } from "./session.ts";
 import { compress } from "./zstd.ts";
 
 /** Objects of many megabytes are held whole while they are put: one at a time in a recorder, whatever it has to seal. */
-let carrying = false;
+let carrying: { readonly until: number } | undefined;
+/** Longer than any put takes. A session whose object died under a put never says that it is done. */
+const CARRY_MS = 150_000;
 
 /** Frames after which a progress head is made, whatever the clock says (EVIDENCE §3). */
 export const HEAD_FRAMES = 5_000;
@@ -150,13 +152,15 @@ function rangeAt(leaves: Uint8Array, first: number): string[] {
 }
 
 async function store(sealing: Sealing, segment: SegmentRow): Promise<void> {
-  while (carrying) await new Promise((resolve) => setTimeout(resolve, 20));
-  carrying = true;
+  const { now } = sealing.means;
+  while (carrying && now() < carrying.until) await new Promise((resolve) => setTimeout(resolve, 20));
+  const mine = { until: now() + CARRY_MS };
+  carrying = mine;
   try {
     if (segment.kind === "frames") await storeFrames(sealing, segment);
     else await storeBytes(sealing, segment);
   } finally {
-    carrying = false;
+    if (carrying === mine) carrying = undefined;
   }
 }
 

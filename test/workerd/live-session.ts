@@ -52,34 +52,50 @@ export async function openSession(key: string): Promise<LiveSession> {
   const found = await directoryOf(bindings.DIRECTORY).resolve(key, alice);
   if ("full" in found) throw new Error("the backlog is full");
   const id = found.session;
-  const session = sessionOf(bindings.SESSION, id);
-  const stub = bindings.SESSION.getByName(id);
-  return {
+  // Asked for anew at each use: one that has seen its object break stays broken.
+  const stub = () => bindings.SESSION.getByName(id);
+  const live: LiveSession = {
     id,
-    session,
-    stub,
+    get session() {
+      return sessionOf(bindings.SESSION, id);
+    },
+    get stub() {
+      return stub();
+    },
     async exchange(text = "answer") {
+      const { session } = live;
       const tape = request();
       acknowledged(await session.begin(id, alice, tape));
       const bytes = new TextEncoder().encode(text);
       acknowledged(await session.respond(tape.x, { status: 200, headers: [], bytes, end: "complete" }));
       return tape.x;
     },
-    forget: () => evictDurableObject(stub),
-    sql: (query, ...args) => rowsOf(stub, query, ...args),
+    forget: () => evictDurableObject(stub()),
+    sql: (query, ...args) => rowsOf(stub(), query, ...args),
     async sealed() {
       for (let i = 0; i < 50; i++) {
-        if ((await session.view())?.status === "sealed") return;
-        await runDurableObjectAlarm(stub);
+        if ((await live.session.view())?.status === "sealed") return;
+        await runDurableObjectAlarm(stub());
       }
-      throw new Error(`not sealed: ${JSON.stringify(await session.view())}`);
+      throw new Error(`not sealed: ${JSON.stringify(await live.session.view())}`);
     },
     frames: () => framesOf(id),
   };
+  return live;
 }
 
 export function acknowledged(answer: object): void {
   if (!("ok" in answer)) throw new Error(JSON.stringify(answer));
+}
+
+/** What a call fails with; empty when it does not. */
+export async function failure(call: () => Promise<unknown>): Promise<string> {
+  try {
+    await call();
+    return "";
+  } catch (error) {
+    return error instanceof Error ? `${error.message} ${error.cause ?? ""}` : String(error);
+  }
 }
 
 export const rowsOf = (stub: DurableObjectStub, query: string, ...args: SqlStorageValue[]) =>
@@ -102,6 +118,13 @@ function framesOf(id: SessionId): Record<string, unknown>[] {
 
 /** What an auditor finds of one session in the archive. */
 export async function verdict(id: SessionId, now = Date.now()): Promise<Verified> {
-  archive.objects.set(SEAL_PUB, new TextEncoder().encode(await sealPub()));
+  archive.objects.set(SEAL_PUB, new Uint8Array(new TextEncoder().encode(await sealPub())));
   return verifyArchive(archive, { now }, id);
+}
+
+/** Every insert into a table of an object fails, as on a full disk, until the function that is returned is called. */
+export async function refuseInserts(stub: DurableObjectStub, table: string): Promise<() => Promise<unknown>> {
+  const raise = "BEGIN SELECT RAISE(ABORT, 'database or disk is full'); END";
+  await rowsOf(stub, `CREATE TRIGGER full_${table} BEFORE INSERT ON ${table} ${raise}`);
+  return () => rowsOf(stub, `DROP TRIGGER full_${table}`);
 }

@@ -8,8 +8,8 @@ import {
   type Stored,
 } from "#durable/store/archive.ts";
 
-/** What the next puts whose key matches do: fail and keep nothing, or keep the object and fail all the same. */
-export type Fault = { readonly key: RegExp; readonly how: "not kept" | "kept"; times: number };
+/** What the next puts whose key matches do: fail and keep nothing, keep the object and fail all the same, or never end. */
+export type Fault = { readonly key: RegExp; readonly how: "not kept" | "kept" | "hangs"; times: number };
 
 export class MemoryArchive implements Archive {
   readonly retention = { mode: "none", days: 0 } as const;
@@ -22,6 +22,7 @@ export class MemoryArchive implements Archive {
     this.tried.push(key);
     const fault = this.faults.find((each) => each.times > 0 && each.key.test(key));
     if (fault) fault.times -= 1;
+    if (fault?.how === "hangs") await new Promise(() => undefined);
     if (fault?.how === "not kept") throw new ArchiveFault("nothing was kept");
     const sha256 = (of: Uint8Array) => createHash("sha256").update(of).digest("hex");
     const known = this.objects.get(key);

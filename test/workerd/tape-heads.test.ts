@@ -1,4 +1,4 @@
-import { runDurableObjectAlarm } from "cloudflare:test";
+import { runDurableObjectAlarm, runInDurableObject } from "cloudflare:test";
 import { beforeAll, beforeEach, expect, test } from "vitest";
 import { alice, openSession, request, rowsOf, verdict } from "./live-session.ts";
 import { archive, clock, knowKey } from "./main.ts";
@@ -70,4 +70,22 @@ test("exchanges that an earlier run left open are cut, and what seals the sessio
     integrity: "VALID",
     codes: ["session_truncated"],
   });
+});
+
+test("a session that dies while the archive takes its segment does not keep others from being sealed", async () => {
+  const dying = await openSession("heads dying");
+  await dying.exchange();
+  archive.faults.push({ key: new RegExp(dying.id), how: "hangs", times: 1 });
+  await dying.session.end("request");
+  const alarm = runDurableObjectAlarm(dying.stub).catch(() => false);
+  await expect.poll(() => archive.tried.some((key) => key.includes(dying.id))).toBe(true);
+  await runInDurableObject(dying.stub, (_, state) => state.abort("killed")).catch(() => undefined);
+  await alarm;
+  clock.ahead = 151_000;
+  for (const live of [await openSession("heads living"), dying]) {
+    if (live !== dying) await live.exchange();
+    await live.session.end("request");
+    await live.sealed();
+    expect((await verdict(live.id)).integrity).toBe("VALID");
+  }
 });
