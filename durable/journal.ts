@@ -15,13 +15,12 @@ export type JournalBatch = {
   readonly first: number;
   readonly frames: number;
   readonly lines: Uint8Array;
-  readonly leaves: Uint8Array;
   readonly tally: string;
 };
 
 const MIGRATIONS: readonly string[] = [
   `CREATE TABLE batch(session TEXT NOT NULL, first INTEGER NOT NULL, segment INTEGER NOT NULL, frames INTEGER NOT NULL,
-     lines BLOB NOT NULL, leaves BLOB NOT NULL, tally TEXT NOT NULL, PRIMARY KEY(session, first)) WITHOUT ROWID;`,
+     lines BLOB NOT NULL, tally TEXT NOT NULL, PRIMARY KEY(session, first)) WITHOUT ROWID;`,
 ];
 
 export abstract class JournalObject extends DurableObject {
@@ -40,23 +39,22 @@ export abstract class JournalObject extends DurableObject {
       const turn = this.#waiting;
       this.#waiting = [];
       this.#flushing = undefined;
-      this.ctx.storage.transactionSync(() => {
-        for (const each of turn) this.#insert(each.session, each.batch);
-      });
+      const insert = () => turn.forEach((each) => void this.#insert(each.session, each.batch));
+      // One statement is whole by itself.
+      if (turn.length === 1) insert();
+      else this.ctx.storage.transactionSync(insert);
     });
     return this.#flushing;
   }
 
   /** What was not taken over yet, in order. */
   async batches(session: SessionId): Promise<JournalBatch[]> {
-    const query =
-      "SELECT segment, first, frames, lines, leaves, tally FROM batch WHERE session = ? ORDER BY first";
+    const query = "SELECT segment, first, frames, lines, tally FROM batch WHERE session = ? ORDER BY first";
     return [...this.#sql.exec(query, session)].map((row) => ({
       segment: Number(row["segment"]),
       first: Number(row["first"]),
       frames: Number(row["frames"]),
       lines: new Uint8Array(row["lines"] as ArrayBuffer),
-      leaves: new Uint8Array(row["leaves"] as ArrayBuffer),
       tally: String(row["tally"]),
     }));
   }
@@ -73,8 +71,8 @@ export abstract class JournalObject extends DurableObject {
   }
 
   /** A batch that is sent again after a lost reply replaces itself. */
-  #insert(session: SessionId, { first, segment, frames, lines, leaves, tally }: JournalBatch): void {
-    const query = "INSERT OR REPLACE INTO batch VALUES (?, ?, ?, ?, ?, ?, ?)";
-    this.#sql.exec(query, session, first, segment, frames, lines, leaves, tally);
+  #insert(session: SessionId, { first, segment, frames, lines, tally }: JournalBatch): void {
+    const query = "INSERT OR REPLACE INTO batch VALUES (?, ?, ?, ?, ?, ?)";
+    this.#sql.exec(query, session, first, segment, frames, lines, tally);
   }
 }

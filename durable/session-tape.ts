@@ -8,7 +8,8 @@
 import type { Bodies } from "#durable/format/connection.ts";
 import type { BodyEnd, Direction, Frame } from "#durable/format/frame.ts";
 import type { ExchangeId } from "#durable/format/ids.ts";
-import { Range } from "#durable/proof/merkle.ts";
+import { concat } from "#durable/proof/bytes.ts";
+import { leafHash, Range } from "#durable/proof/merkle.ts";
 import { type Batch, emptyTally, FrameWriter, type Tally } from "#durable/store/frame-writer.ts";
 import { type SessionRows, sessionRows } from "#durable/store/session-rows.ts";
 import { epoch } from "./epoch.ts";
@@ -31,12 +32,15 @@ type Around = {
   readonly cut: () => void;
 };
 /** A batch on its way through the journal; `durable` once that has acknowledged it. */
-type Journalled = { readonly batch: JournalBatch; state: "sent" | "durable" };
+type Journalled = { readonly batch: JournalBatch; readonly leaves: Uint8Array; state: "sent" | "durable" };
 
 /** A batch up to this goes through the journal. */
 const SMALL = 64 * 1024;
 /** Journalled batches are taken into the rows when they are this much together. */
 const FOLD_BYTES = 256 * 1024;
+/** Lost exchanges that one `gap` frame names: it is one line. */
+const OWED_MAX = 1_000;
+const CANNOT_WRITE = "the recorder could not write";
 
 export class SessionTape {
   readonly rows: SessionRows;
@@ -46,13 +50,16 @@ export class SessionTape {
   #cuts = { frames: 0, bytes: 0 };
   #along: (() => void)[] = [];
   #flushing: Promise<void> | undefined;
+  #following: Promise<void> | undefined;
   /** Not yet in the rows; in order. */
   #journalled: Journalled[] = [];
   #journalledBytes = 0;
   /** After a loss nothing goes through the journal any more: what it may still acknowledge must not come back. */
   #straight = false;
-  /** Why frames were lost before they were acknowledged; said in a `gap` frame as soon as one can be written. */
-  #owed: { cause: string; exchanges: ExchangeId[] } | undefined;
+  /** Exchanges whose frames were lost, unacknowledged; a `gap` frame says so, and is written until one is durable. */
+  #owed: { readonly exchanges: readonly ExchangeId[]; said?: FrameWriter } | undefined;
+  /** Of a writer that was given up: the first frame that nobody has. */
+  readonly #givenUp = new WeakMap<FrameWriter, number>();
 
   private constructor(around: Around) {
     this.#around = around;
@@ -70,7 +77,7 @@ export class SessionTape {
       beyond.push(batch);
       frames += batch.frames;
     }
-    tape.#journalled = beyond.map((batch) => ({ batch, state: "durable" }));
+    tape.#journalled = beyond.map((batch) => ({ batch, leaves: leavesOf(batch.lines), state: "durable" }));
     tape.#writer = tape.#continue();
     if (beyond.length > 0) tape.save();
     return tape;
@@ -90,25 +97,52 @@ export class SessionTape {
     return cut;
   }
 
-  /** Writes now, in order, and returns when the turn's batch is durable. Throws when it cannot be: nothing was kept. */
+  /** Writes now, in order, and returns when it is durable. Throws when it cannot be: nothing of it was kept. */
   async record(write: (writer: FrameWriter) => void): Promise<void> {
-    if (this.#owed) {
-      const { cause, exchanges } = this.#owed;
-      this.#owed = undefined;
-      this.#writer.tally.gaps += 1;
-      this.#writer.write({ k: "gap", cause, exchanges, missing: "frames that were never acknowledged" });
+    const writer = this.#writer;
+    const owed = this.#owed;
+    if (owed && owed.said !== writer) {
+      owed.said = writer;
+      writer.tally.gaps += 1;
+      const missing = "frames that were never acknowledged";
+      writer.write({ k: "gap", cause: CANNOT_WRITE, exchanges: owed.exchanges, missing });
     }
-    write(this.#writer);
-    await this.flush();
+    write(writer);
+    await this.settled();
+    if (this.#owed === owed) this.#owed = undefined;
   }
 
-  /** Makes everything written in this turn of the event loop durable together; all its callers wait for the same. */
-  flush(): Promise<void> {
-    this.#flushing ??= new Promise<void>((resolve) => setTimeout(resolve, 0)).then(() => {
-      this.#flushing = undefined;
-      return this.#commit();
+  /** Returns when everything written so far is durable. Throws when some of it was given up meanwhile, by whomever. */
+  async settled(): Promise<void> {
+    const writer = this.#writer;
+    const { frames } = writer.tally;
+    await this.flush();
+    if (frames > (this.#givenUp.get(writer) ?? frames)) throw new Error(CANNOT_WRITE);
+  }
+
+  /**
+   * Makes everything written so far durable, or gives it up. Calls that arrive while a commit is on its way are committed after it,
+   * together: one after another, so that what is acknowledged is always a beginning of the tape.
+   */
+  async flush(): Promise<void> {
+    if (this.#flushing) {
+      this.#following ??= this.#flushing
+        .catch(() => undefined)
+        .then(() => {
+          this.#following = undefined;
+          return this.flush();
+        });
+      return this.#following;
+    }
+    return this.#begin();
+  }
+
+  #begin(): Promise<void> {
+    const flushing = this.#commit().finally(() => {
+      if (this.#flushing === flushing) this.#flushing = undefined;
     });
-    return this.#flushing;
+    this.#flushing = flushing;
+    return flushing;
   }
 
   begin(x: ExchangeId, bodies: Bodies): Live {
@@ -118,16 +152,29 @@ export class SessionTape {
     return live;
   }
 
-  data(x: ExchangeId, dir: Direction, off: number, bytes: Uint8Array): void {
-    this.#writer.data(x, dir, off, bytes, this.#bodies.get(x) ?? "full");
+  /** Body bytes at `off`, and how the body ended where these are the last. */
+  data(x: ExchangeId, dir: Direction, off: number, bytes: Uint8Array, end?: BodyEnd): void {
+    this.#writer.data(x, dir, off, bytes, this.#bodies.get(x) ?? "full", end);
     const live = this.tally.live[x];
     if (live) live[dir] = off + bytes.byteLength;
+    if (end) this.#ended(x, dir);
   }
 
   endBody(x: ExchangeId, dir: Direction, end: BodyEnd): void {
     const live = this.tally.live[x];
     if (!live || live.ended.includes(dir)) return;
     this.#writer.end(x, dir, live[dir], end);
+    this.#ended(x, dir);
+  }
+
+  /** There is no body in this direction, so there is no frame that ends it either. */
+  noBody(x: ExchangeId, dir: Direction): void {
+    this.#ended(x, dir);
+  }
+
+  #ended(x: ExchangeId, dir: Direction): void {
+    const live = this.tally.live[x];
+    if (!live) return;
     live.ended = [...live.ended, dir];
     if (live.ended.length < 2) return;
     delete this.tally.live[x];
@@ -175,7 +222,7 @@ export class SessionTape {
     try {
       this.#around.storage.transactionSync(() => {
         for (const write of this.#along) write();
-        for (const { batch } of journalled) this.rows.addBatch(asBatch(batch));
+        for (const each of journalled) this.rows.addBatch(asBatch(each));
         this.rows.addBatch(writer.take());
         for (let n = this.#cuts.frames; n < framesSegment; n++) this.rows.addSegment("frames", n);
         for (let n = this.#cuts.bytes; n < bytesSegment; n++) this.rows.addSegment("bytes", n);
@@ -203,12 +250,14 @@ export class SessionTape {
     if (direct) return this.save();
     const { lines, tally } = writer.take();
     const [only] = lines;
-    if (only) await this.#journal({ ...only, tally });
+    if (!only) return;
+    const { leaves, ...batch } = only;
+    await this.#journal({ ...batch, tally }, leaves);
   }
 
   /** The journal keeps it, or else the rows do, or nobody does and it is as if it had never been written. */
-  async #journal(batch: JournalBatch): Promise<void> {
-    const journalled: Journalled = { batch, state: "sent" };
+  async #journal(batch: JournalBatch, leaves: Uint8Array): Promise<void> {
+    const journalled: Journalled = { batch, leaves, state: "sent" };
     this.#journalled.push(journalled);
     this.#journalledBytes += batch.lines.byteLength;
     try {
@@ -238,12 +287,15 @@ export class SessionTape {
     this.#along = [];
     const sent = this.#journalled.findIndex(({ state }) => state === "sent");
     if (sent >= 0) this.#journalled = this.#journalled.slice(0, sent);
+    const given = this.#writer;
     this.#writer = this.#continue();
+    this.#givenUp.set(given, this.tally.frames);
     this.#straight = true;
     this.#tidy(this.#around.journal.drop(this.tally.frames));
-    this.#owed = { cause: "the recorder could not write", exchanges };
+    const all = new Set([...(this.#owed?.exchanges ?? []), ...exchanges]);
+    this.#owed = { exchanges: [...all].slice(0, OWED_MAX) };
     alert("not_recorded", { cause: String(cause) });
-    return new Error("the recorder could not write", { cause });
+    return new Error(CANNOT_WRITE, { cause });
   }
 
   /** A writer that goes on after what is durable: the rows, then what the journal acknowledged. */
@@ -254,10 +306,25 @@ export class SessionTape {
     const newest = this.#journalled.at(-1)?.batch;
     const tally = newest ? (JSON.parse(newest.tally) as Tally) : (stored ?? emptyTally(epoch()));
     const range = new Range();
-    for (const leaves of [...this.rows.leaves(), ...this.#journalled.map(({ batch }) => batch.leaves)])
+    for (const leaves of [...this.rows.leaves(), ...this.#journalled.map(({ leaves }) => leaves)])
       for (let at = 0; at < leaves.byteLength; at += 32) range.push(leaves.subarray(at, at + 32));
     return new FrameWriter(tally, range, now, random);
   }
 }
 
-const asBatch = ({ tally, ...lines }: JournalBatch): Batch => ({ lines: [lines], chunks: [], tally });
+const asBatch = ({ batch: { tally, ...lines }, leaves }: Journalled): Batch => ({
+  lines: [{ ...lines, leaves }],
+  chunks: [],
+  tally,
+});
+
+/** The leaves of LF-ended lines: the journal keeps the lines only. */
+function leavesOf(lines: Uint8Array): Uint8Array {
+  const leaves: Uint8Array[] = [];
+  for (let at = 0; at < lines.byteLength; ) {
+    const end = lines.indexOf(10, at);
+    leaves.push(leafHash(lines.subarray(at, end)));
+    at = end + 1;
+  }
+  return concat(leaves);
+}

@@ -53,6 +53,9 @@ export abstract class SessionObject extends DurableObject {
     this.#ending = rows.fact<Ending>("ending");
     this.#headSize = rows.heads().at(-1)?.size ?? 0;
     const exchanges = this.#tape.inherited();
+    // An alarm is lost when the object dies under it, or when the runtime has tried it too often.
+    if (this.#opened && !rows.fact("sealed") && (await ctx.storage.getAlarm()) === null)
+      await this.#due(this.#ending ? means.now() : this.#nextDue(this.#opened));
     if (!this.#opened || this.#ending || exchanges.length === 0) return;
     const cause = "the recorder stopped while exchanges were under way";
     this.#close({ reason: "truncated", at: means.now() }, () => {
@@ -61,14 +64,18 @@ export abstract class SessionObject extends DurableObject {
     });
   }
 
-  /** Opens the session at its first exchange, then records request, known body, what it contains, and the decision. */
-  async begin(session: SessionId, opening: Opening, tape: RequestTape): Promise<Answer<null>> {
+  /**
+   * Records request, known body, what it contains, and the decision. `opening` opens the session where it is not open;
+   * without it that is `session_ended`, and the caller asks the directory again.
+   */
+  async begin(session: SessionId, opening: Opening | undefined, tape: RequestTape): Promise<Answer<null>> {
     if (this.#ending) {
       // So that whoever asks the directory next is given a new session.
       await this.means.directory.tell(this.#view());
       return no("session_ended", `session ${session} has ended`);
     }
-    await this.open(session, opening);
+    if (opening) await this.open(session, opening);
+    else if (!this.#opened) return no("session_ended", `session ${session} is not open`);
     const { tally, rows } = this.#tape;
     const { x, connection, operation, method, path, headers, decision, body } = tape;
     if (tally.live[x]) return no("malformed", `exchange ${x} has begun already`);
@@ -79,9 +86,9 @@ export abstract class SessionObject extends DurableObject {
       this.#tape.begin(x, tape.bodies);
       writer.write({ k: "request", x, connection, operation, method, path, headers });
       for (const frame of tape.git) writer.write(frame);
-      if (body.kind !== "none")
-        this.#tape.data(x, "c2s", 0, body.kind === "whole" ? body.bytes : body.prefix);
-      if (body.kind !== "stream") this.#tape.endBody(x, "c2s", allowed ? "complete" : "refused");
+      if (body.kind === "none") this.#tape.noBody(x, "c2s");
+      if (body.kind === "whole") this.#tape.data(x, "c2s", 0, body.bytes, allowed ? "complete" : "refused");
+      if (body.kind === "stream") this.#tape.data(x, "c2s", 0, body.prefix);
       if (decision) writer.write({ k: "decision", x, ...decision });
       const commits = allowed ? tape.git.flatMap((frame) => frame.commits ?? []) : [];
       for (const { id } of commits) this.#tape.along(() => rows.addPushed(id));
@@ -101,8 +108,8 @@ export abstract class SessionObject extends DurableObject {
     return this.#recordLive(x, (writer) => {
       const refusal = tape.refusal && { refusal: tape.refusal };
       writer.write({ k: "response", x, status: tape.status, headers: tape.headers, ...refusal });
-      if (tape.bytes) this.#tape.data(x, "s2c", 0, tape.bytes);
-      if (tape.end) this.#tape.endBody(x, "s2c", tape.end);
+      if (tape.bytes) this.#tape.data(x, "s2c", 0, tape.bytes, tape.end);
+      else if (tape.end) this.#tape.endBody(x, "s2c", tape.end);
     });
   }
 
@@ -118,12 +125,12 @@ export abstract class SessionObject extends DurableObject {
     const length = bytes?.byteLength ?? 0;
     if (live && off !== live[dir]) {
       if (off + length > live[dir]) return no("malformed", `bytes at ${off}, but ${live[dir]} are recorded`);
-      await this.#tape.flush();
+      await this.#tape.settled();
       return { ok: null };
     }
     return this.#recordLive(x, () => {
-      if (bytes) this.#tape.data(x, dir, off, bytes);
-      if (end) this.#tape.endBody(x, dir, end);
+      if (bytes) this.#tape.data(x, dir, off, bytes, end);
+      else if (end) this.#tape.endBody(x, dir, end);
     });
   }
 

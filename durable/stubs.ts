@@ -6,7 +6,7 @@ import type { Directory, Journal, Ledger } from "./means.ts";
 
 /** A session as its callers see it; each call returns after what it records is durable. */
 export interface Session {
-  begin(session: SessionId, opening: Opening, tape: RequestTape): Promise<Answer<null>>;
+  begin(session: SessionId, opening: Opening | undefined, tape: RequestTape): Promise<Answer<null>>;
   open(session: SessionId, opening: Opening): Promise<void>;
   respond(x: ExchangeId, tape: ResponseTape): Promise<Answer<null>>;
   append(

@@ -13,7 +13,6 @@ import { fetchJwks } from "./identity/issuer-keys.ts";
 import { attach } from "./vault/attach.ts";
 import { openClearance } from "./vault/clearance.ts";
 import { Spent } from "./vault/spent.ts";
-import { responseHeaders } from "./wire/headers.ts";
 import { ReadAhead } from "./wire/read-ahead.ts";
 
 const CHUNK = 1024 * 1024;
@@ -75,7 +74,7 @@ async function dispatch(
   const upstream = env.upstream(connection.upstream);
   const secret = connection.credential;
   const credential = secret && { scheme: secret.scheme, secret: env.secret(secret.binding) };
-  const base = new URL(connection.base);
+  const base = baseOf(connection);
   if (connection.transport === "git-daemon") {
     const connect = () => upstream.connect(`${base.hostname}:${base.port || "9418"}`);
     return overDaemon(connect, {
@@ -85,10 +84,8 @@ async function dispatch(
       body,
     });
   }
-  const headers = attach(
-    new Headers([...request.headers].filter(([name]) => !name.startsWith("steno-"))),
-    credential,
-  );
+  const headers = attach(request.headers, credential);
+  headers.delete("steno-clearance");
   headers.set("host", base.host);
   const url = `${base.origin}${base.pathname.replace(/\/$/, "")}${claims.path}`;
   const response = await upstream.fetch(url, {
@@ -98,19 +95,18 @@ async function dispatch(
     redirect: "manual",
     encodeResponseBody: "manual",
   });
-  return new Response(response.body, {
-    status: response.status,
-    headers: kept(response.headers),
-    encodeBody: "manual",
-  });
+  // An upstream must not be able to speak in egress's own header.
+  if (!response.headers.has("steno-refusal")) return response;
+  const said = new Headers(response.headers);
+  said.delete("steno-refusal");
+  return new Response(response.body, { status: response.status, headers: said, encodeBody: "manual" });
 }
 
-/** An upstream must not be able to speak in egress's own headers; challenges stay visible to the adapter. */
-function kept(headers: Headers): Headers {
-  const out = responseHeaders(headers);
-  const challenge = headers.get("www-authenticate");
-  if (challenge !== null) out.set("www-authenticate", challenge);
-  return out;
+const bases = new WeakMap<EgressConnection, URL>();
+function baseOf(connection: EgressConnection): URL {
+  const base = bases.get(connection) ?? new URL(connection.base);
+  bases.set(connection, base);
+  return base;
 }
 
 async function clearedBody(

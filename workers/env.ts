@@ -14,7 +14,16 @@ import {
 /** What workerd hands in; nothing is assumed of it. */
 export type Env = Readonly<Record<string, unknown>>;
 
-export function gatewayEnv(env: Env) {
+/** An isolate is one service, and its bindings never change: they are parsed at the first request. */
+function once<T>(read: (env: Env) => T): (env: Env) => T {
+  let known: { readonly value: T } | undefined;
+  return (env) => {
+    known ??= { value: read(env) };
+    return known.value;
+  };
+}
+
+export const gatewayEnv = once((env) => {
   return {
     settings: parse(GatewaySettings, env, "GATEWAY_SETTINGS"),
     evaluator: binding<Evaluator>(env, "EVALUATOR"),
@@ -22,16 +31,16 @@ export function gatewayEnv(env: Env) {
     issuers: binding<Issuers>(env, "ISSUERS"),
     append: binding<Append>(env, "APPEND"),
   };
-}
+});
 
-export function evaluatorEnv(env: Env) {
+export const evaluatorEnv = once((env) => {
   return {
     settings: parse(EvaluatorSettings, env, "EVALUATOR_SETTINGS"),
     policies: binding<Fetcher>(env, "POLICIES"),
   };
-}
+});
 
-export function egressEnv(env: Env) {
+export const egressEnv = once((env) => {
   return {
     settings: parse(EgressSettings, env, "EGRESS_SETTINGS"),
     clearanceKey: binding<CryptoKey>(env, "CLEARANCE_KEY"),
@@ -39,9 +48,9 @@ export function egressEnv(env: Env) {
     upstream: (name: string) => binding<Fetcher>(env, name),
     secret: (name: string) => text(env, name),
   };
-}
+});
 
-export function recorderEnv(env: Env) {
+export const recorderEnv = once((env) => {
   return {
     settings: parse(RecorderSettings, env, "RECORDER_SETTINGS"),
     sessions: binding<DurableObjectNamespace>(env, "SESSION"),
@@ -59,16 +68,16 @@ export function recorderEnv(env: Env) {
       secretAccessKey: text(env, "ARCHIVE_SECRET_KEY"),
     }),
   };
-}
+});
 
-export function consoleEnv(env: Env) {
+export const consoleEnv = once((env) => {
   return {
     settings: parse(ConsoleSettings, env, "CONSOLE_SETTINGS"),
     read: binding<Read>(env, "READ"),
     kill: binding<Kill>(env, "KILL"),
     issuers: binding<Issuers>(env, "ISSUERS"),
   };
-}
+});
 
 function parse<const S extends v.GenericSchema>(schema: S, env: Env, name: string): v.InferOutput<S> {
   return v.parse(schema, binding<object>(env, name));

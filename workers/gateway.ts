@@ -12,6 +12,7 @@ import { carriedToken } from "./identity/carrier.ts";
 import { makeAuthenticator } from "./identity/token.ts";
 import type { Means, Received } from "./pipeline/exchange.ts";
 import { run } from "./pipeline/pipeline.ts";
+import { remembering } from "./policy/remembering.ts";
 
 /** Adding a kind without an adapter does not compile. */
 const adapters: Readonly<Record<ConnectionKind, Adapter>> = { git: gitAdapter as Adapter };
@@ -39,12 +40,13 @@ function host(raw: Env): Answer {
   });
   const authenticate = async (request: Request): Promise<Principal> =>
     (await identify(carriedToken(request.headers))).principal;
+  const evaluator = remembering(env.evaluator, now);
   const random = (length: number) => crypto.getRandomValues(new Uint8Array(length));
   const means = (ctx: ExecutionContext): Means => ({
     settings: env.settings,
     adapters,
     authenticate,
-    evaluator: env.evaluator,
+    evaluator,
     append: env.append,
     egress: env.egress,
     now,

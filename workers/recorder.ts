@@ -63,8 +63,8 @@ const CLEARANCE_MS = 60_000;
 export class Append extends WorkerEntrypoint<Env> implements AppendContract {
   async begin(opening: Opening, tape: RequestTape): Promise<Answer<Begun>> {
     return recorded<Begun>(async () => {
-      const begun = await sessionFor(this.env, opening, (session, stub) =>
-        stub.begin(session, opening, tape),
+      const begun = await sessionFor(this.env, opening, (session, stub, introduction) =>
+        stub.begin(session, introduction, tape),
       );
       if ("no" in begun) return begun;
       const { session } = begun.ok;
@@ -122,10 +122,11 @@ export class Append extends WorkerEntrypoint<Env> implements AppendContract {
     return recorded<{ session: SessionId } | null>(async () => {
       const admitted = admitRefusal(Date.now());
       if (!admitted) return { ok: null };
-      const begun = await sessionFor(this.env, NODE_OPENING, async (session, stub) => {
+      const begun = await sessionFor(this.env, NODE_OPENING, async (session, stub, introduction) => {
+        if (introduction) await stub.open(session, introduction);
         if (admitted.dropped > 0)
           await stub.note("rate", `${admitted.dropped} refusals of callers who were not known`);
-        return stub.begin(session, NODE_OPENING, tape);
+        return stub.begin(session, introduction, tape);
       });
       if ("no" in begun) return begun;
       const answer = await this.#session(begun.ok.session).respond(tape.x, response);

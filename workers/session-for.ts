@@ -16,7 +16,7 @@ const owners = new Map<SessionId, string>();
 export async function sessionFor(
   env: Env,
   opening: Opening,
-  call: (session: SessionId, stub: Session) => Promise<Answer<null>>,
+  call: (session: SessionId, stub: Session, opening: Opening | undefined) => Promise<Answer<null>>,
 ): Promise<Answer<{ session: SessionId }>> {
   const { sessions, directory } = recorderEnv(env);
   if (opening.session) {
@@ -24,12 +24,14 @@ export async function sessionFor(
     if (owner !== principalKey(opening.principal))
       return { no: { code: "not_yours", message: `session ${opening.session} is not one of yours` } };
     remember(owners, opening.session, owner);
-    const answer = await call(opening.session, sessionOf(sessions, opening.session));
+    const answer = await call(opening.session, sessionOf(sessions, opening.session), undefined);
     return "no" in answer ? answer : { ok: { session: opening.session } };
   }
   const key = JSON.stringify([principalKey(opening.principal), opening.client, opening.conversation ?? ""]);
   for (let attempt = 0; ; attempt++) {
     let session = known.get(key);
+    // A session that has answered once is open: who opened it need not be told again.
+    const introduction = session ? undefined : opening;
     if (!session) {
       const found = await directoryOf(directory).resolve(key, opening);
       if ("full" in found)
@@ -40,11 +42,13 @@ export async function sessionFor(
           },
         };
       session = found.session;
-      remember(known, key, session);
     }
-    const answer = await call(session, sessionOf(sessions, session));
-    if (!("no" in answer)) return { ok: { session } };
-    known.delete(key);
+    const answer = await call(session, sessionOf(sessions, session), introduction);
+    if (!("no" in answer)) {
+      if (introduction) remember(known, key, session);
+      return { ok: { session } };
+    }
+    if (answer.no.code === "session_ended") known.delete(key);
     // It ended since it was found; the principal's next exchange opens a new one.
     if (answer.no.code !== "session_ended" || attempt > 2) return answer;
   }

@@ -12,7 +12,10 @@ export type ExchangeId = v.InferOutput<typeof ExchangeId>;
 /** A connection's name: what stands in URLs, policies and frames. */
 export const ConnectionName = v.pipe(
   v.string(),
-  v.regex(/^[a-z0-9][a-z0-9-]{0,62}$/, "a connection name is 1 to 63 of a-z 0-9 -, starting with a letter or digit"),
+  v.regex(
+    /^[a-z0-9][a-z0-9-]{0,62}$/,
+    "a connection name is 1 to 63 of a-z 0-9 -, starting with a letter or digit",
+  ),
   v.brand("ConnectionName"),
 );
 export type ConnectionName = v.InferOutput<typeof ConnectionName>;
@@ -35,7 +38,8 @@ export function ulid(at: number, random: Uint8Array): string {
   return text;
 }
 
-export const mintSessionId = (at: number, random: Uint8Array): SessionId => `ses_${ulid(at, random)}` as SessionId;
+export const mintSessionId = (at: number, random: Uint8Array): SessionId =>
+  `ses_${ulid(at, random)}` as SessionId;
 
 export const mintExchangeId = (at: number, random: Uint8Array): ExchangeId =>
   `exc_${ulid(at, random)}` as ExchangeId;

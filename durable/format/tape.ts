@@ -47,7 +47,9 @@ export type ResponseTape = {
 };
 
 /** Answers of the recorder. Errors do not keep their class across isolates, so an expected no is a value. */
-export type Answer<T> = { readonly ok: T } | { readonly no: { readonly code: RefusalCode; readonly message: string } };
+export type Answer<T> =
+  | { readonly ok: T }
+  | { readonly no: { readonly code: RefusalCode; readonly message: string } };
 
 export type Begun = {
   readonly session: SessionId;

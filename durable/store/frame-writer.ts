@@ -19,6 +19,8 @@ export const FRAMES_MAX = 16 * 1024 * 1024;
 export const BYTES_MAX = 64 * 1024 * 1024;
 /** Chunks above this are never looked at for text: hashing them once is all a bulk transfer pays for. */
 const TEXT_MAX = 256 * 1024;
+/** Text up to this fits into a line however it is escaped. */
+const ESCAPED_MAX = 10 * 1024;
 /** One row of a bytes segment: SQLite takes values of at most 8 MB here. */
 const CHUNK_MAX = 1024 * 1024;
 
@@ -102,18 +104,26 @@ export class FrameWriter {
     return this.#write(frame, this.#salt());
   }
 
-  /** Writes body bytes as they passed. `bytes` is kept until the batch is taken, and must not change. */
-  data(x: ExchangeId, dir: Direction, off: number, bytes: Uint8Array, bodies: Bodies): void {
-    if (bytes.byteLength === 0) return;
+  /**
+   * Writes body bytes as they passed, and with the last of them how the body ended, where that is known.
+   * `bytes` is kept until the batch is taken, and must not change.
+   */
+  data(x: ExchangeId, dir: Direction, off: number, bytes: Uint8Array, bodies: Bodies, end?: BodyEnd): void {
+    if (bytes.byteLength === 0) {
+      if (end) this.end(x, dir, off, end);
+      return;
+    }
     this.tally[dir] += bytes.byteLength;
     if (bodies === "digest") {
-      this.#digest(x, dir, off, bytes);
+      this.#digest(x, dir, off, bytes, end);
       return;
     }
     const text = bytes.byteLength <= TEXT_MAX ? decode(bytes) : undefined;
-    if (text !== undefined && this.#inline(x, dir, off, bytes, text)) return;
-    for (let at = 0; at < bytes.byteLength; at += CHUNK_MAX)
-      this.#raw(x, dir, off + at, bytes.subarray(at, at + CHUNK_MAX));
+    if (text !== undefined && this.#inline(x, dir, off, bytes, text, end)) return;
+    for (let at = 0; at < bytes.byteLength; at += CHUNK_MAX) {
+      const last = at + CHUNK_MAX >= bytes.byteLength;
+      this.#raw(x, dir, off + at, bytes.subarray(at, at + CHUNK_MAX), last ? end : undefined);
+    }
   }
 
   end(x: ExchangeId, dir: Direction, off: number, end: BodyEnd): void {
@@ -157,30 +167,40 @@ export class FrameWriter {
     return batch;
   }
 
-  #inline(x: ExchangeId, dir: Direction, off: number, bytes: Uint8Array, text: string): boolean {
+  #inline(
+    x: ExchangeId,
+    dir: Direction,
+    off: number,
+    bytes: Uint8Array,
+    text: string,
+    end?: BodyEnd,
+  ): boolean {
     if (bytes.byteLength <= INLINE_MAX) {
-      if (JSON.stringify(text).length > LINE_MAX / 2 && lineBytes(text) > LINE_MAX - 1024) return false;
-      this.write({ k: "data", x, dir, off, d: text });
+      // JSON of a character takes at most six bytes a byte of text: short texts need no measuring.
+      if (bytes.byteLength > ESCAPED_MAX && lineBytes(text) > LINE_MAX - 1024) return false;
+      this.write({ k: "data", x, dir, off, d: text, ...(end && { end }) });
       return true;
     }
     for (let start = 0; start < bytes.byteLength; ) {
-      const end = characterEnd(bytes, Math.min(start + INLINE_MAX, bytes.byteLength));
-      const piece = bytes.subarray(start, end);
+      const until = characterEnd(bytes, Math.min(start + INLINE_MAX, bytes.byteLength));
+      const piece = bytes.subarray(start, until);
       const words = decoder.decode(piece);
-      if (lineBytes(words) > LINE_MAX - 1024) this.#raw(x, dir, off + start, piece);
-      else this.write({ k: "data", x, dir, off: off + start, d: words });
-      start = end;
+      const last = until === bytes.byteLength ? end : undefined;
+      if (lineBytes(words) > LINE_MAX - 1024) this.#raw(x, dir, off + start, piece, last);
+      else this.write({ k: "data", x, dir, off: off + start, d: words, ...(last && { end: last }) });
+      start = until;
     }
     return true;
   }
 
   /** A data frame that has length and digest but no bytes. */
-  #digest(x: ExchangeId, dir: Direction, off: number, bytes: Uint8Array): void {
+  #digest(x: ExchangeId, dir: Direction, off: number, bytes: Uint8Array, end?: BodyEnd): void {
     const salt = this.#salt();
-    this.#write({ k: "data", x, dir, off, len: bytes.byteLength, sha256: saltedDigest(salt, bytes) }, salt);
+    const sha256 = saltedDigest(salt, bytes);
+    this.#write({ k: "data", x, dir, off, len: bytes.byteLength, sha256, ...(end && { end }) }, salt);
   }
 
-  #raw(x: ExchangeId, dir: Direction, off: number, bytes: Uint8Array): void {
+  #raw(x: ExchangeId, dir: Direction, off: number, bytes: Uint8Array, end?: BodyEnd): void {
     if (this.tally.bytesSize + bytes.byteLength > BYTES_MAX) this.cut("bytes");
     if (this.tally.bytesSize === 0) this.tally.bytesSince = this.#now();
     const { bytesSegment: segment, bytesSize: offset } = this.tally;
@@ -188,7 +208,8 @@ export class FrameWriter {
     const sha256 = saltedDigest(salt, bytes);
     this.#chunks.push({ segment, offset, bytes });
     this.tally.bytesSize += bytes.byteLength;
-    this.#write({ k: "data", x, dir, off, bytes: [segment, offset, bytes.byteLength], sha256 }, salt);
+    const place = [segment, offset, bytes.byteLength] as const;
+    this.#write({ k: "data", x, dir, off, bytes: place, sha256, ...(end && { end }) }, salt);
   }
 
   #write(frame: Frame, salt: Uint8Array): number {

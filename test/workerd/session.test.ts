@@ -97,10 +97,8 @@ describe("recording", () => {
     expect(framesOf(id).map((frame) => frame["k"])).toEqual([
       "session.start",
       "request",
-      "data",
       "decision",
       "response",
-      "data",
       "data",
       "session.end",
     ]);
@@ -235,7 +233,7 @@ describe("sealing", () => {
         `${folder}frames-000000.ndjson.zst`,
         `${folder}seal.sigstore.json`,
       ]);
-      expect(framesOf(id)).toHaveLength(8);
+      expect(framesOf(id)).toHaveLength(7);
     },
   );
 

@@ -11,11 +11,23 @@ export interface Append {
   /** Records a response head, and its body as far as it is given. Once per exchange. */
   respond(session: SessionId, x: ExchangeId, tape: ResponseTape): Promise<Answer<null>>;
   /** Records response bytes at `off`. What is already recorded at that offset is not recorded twice. */
-  release(session: SessionId, x: ExchangeId, off: number, bytes: Uint8Array, end?: BodyEnd): Promise<Answer<null>>;
+  release(
+    session: SessionId,
+    x: ExchangeId,
+    off: number,
+    bytes: Uint8Array,
+    end?: BodyEnd,
+  ): Promise<Answer<null>>;
   /** Ends an exchange's response body. */
   finish(session: SessionId, x: ExchangeId, off: number, end: BodyEnd): Promise<Answer<null>>;
   /** Records the length and digest of request bytes that were read and thrown away after a refusal. */
-  discarded(session: SessionId, x: ExchangeId, off: number, length: number, sha256: string): Promise<Answer<null>>;
+  discarded(
+    session: SessionId,
+    x: ExchangeId,
+    off: number,
+    length: number,
+    sha256: string,
+  ): Promise<Answer<null>>;
   /** Resolves when the session ends, with the reason: live exchanges race it. */
   ended(session: SessionId): Promise<string>;
   /** Records a refusal that happened before anybody was known, in the node's own rate-limited session. */

@@ -79,10 +79,11 @@ const CREDENTIAL_PARAMETERS: ReadonlySet<string> = new Set([
 
 /** The request fields that may go upstream and into frames, in the order given, names in lower case. */
 export function requestHeaders(headers: Headers): readonly Header[] {
-  const hop = hopByHop(headers);
+  const named = namedInConnection(headers);
   return [...headers].filter(
     ([name]) =>
-      !hop.has(name) &&
+      !HOP_BY_HOP.has(name) &&
+      !named?.has(name) &&
       !REQUEST_CREDENTIALS.has(name) &&
       !REQUEST_OURS.has(name) &&
       !name.startsWith("x-forwarded-") &&
@@ -91,12 +92,12 @@ export function requestHeaders(headers: Headers): readonly Header[] {
 }
 
 /** The response fields that may go to the agent and into frames. */
-export function responseHeaders(headers: Headers): Headers {
-  const hop = hopByHop(headers);
-  const kept = [...headers].filter(
-    ([name]) => !hop.has(name) && !RESPONSE_OURS.has(name) && !name.startsWith("steno-"),
+export function responseHeaders(headers: Headers): Header[] {
+  const named = namedInConnection(headers);
+  return [...headers].filter(
+    ([name]) =>
+      !HOP_BY_HOP.has(name) && !named?.has(name) && !RESPONSE_OURS.has(name) && !name.startsWith("steno-"),
   );
-  return new Headers(kept);
 }
 
 /** A query (with its `?`, or "") with the value of every credential replaced; all else keeps its bytes. For frames and logs. */
@@ -112,10 +113,10 @@ export function withoutCredentials(query: string): string {
   return `?${pairs.join("&")}`;
 }
 
-/** The fixed names, and those a message names in its Connection field (RFC 9110 §7.6.1). */
-function hopByHop(headers: Headers): ReadonlySet<string> {
-  const named = (headers.get("connection") ?? "").split(",").map((name) => name.trim().toLowerCase());
-  return new Set([...HOP_BY_HOP, ...named]);
+/** Fields a message names in its Connection field (RFC 9110 §7.6.1). */
+function namedInConnection(headers: Headers): ReadonlySet<string> | undefined {
+  const field = headers.get("connection");
+  return field === null ? undefined : new Set(field.split(",").map((name) => name.trim().toLowerCase()));
 }
 
 function decoded(name: string): string {

@@ -50,7 +50,7 @@ test("a response loses what would act on the gateway's own origin", () => {
   });
   headers.append("set-cookie", "a=b");
   headers.append("set-cookie", "c=d");
-  const kept = [...responseHeaders(headers).keys()];
+  const kept = responseHeaders(headers).map(([name]) => name);
   expect(kept).toEqual(["cache-control", "content-encoding", "content-length", "content-type"]);
 });
 

@@ -4,9 +4,9 @@ import type { GitOperation, GitPush, GitRefs, GitService } from "#durable/format
 import { Refusal } from "#durable/format/refusal.ts";
 import { type Body, peek } from "#workers/wire/body.ts";
 import { gunzip, isGzip } from "#workers/wire/gzip.ts";
-import { requestHeaders, responseHeaders } from "#workers/wire/headers.ts";
+import { requestHeaders } from "#workers/wire/headers.ts";
 import type { Adapter, Incoming, Inspected } from "../adapter.ts";
-import { stripAdvertisement } from "./advertisement.ts";
+import { ADVERTISEMENT_MAX, stripAdvertisement, stripWhole } from "./advertisement.ts";
 import { type Endpoint, endpointOf } from "./endpoint.ts";
 import { abridged, pushFrames } from "./frames.ts";
 import { ancestryFetch, ancestryQuery, ancestryRequest, settleUpdate } from "./history/ancestry.ts";
@@ -78,16 +78,20 @@ export const gitAdapter: Adapter<GitOperation> = {
     const step = outgoing.method === "GET" ? "advertisement" : "result";
     const response = await send(inspected);
     await checkAnswer(response, `application/x-${service}-${step}`);
-    const headers = responseHeaders(response.headers);
-    if (step === "result" || service === "git-receive-pack" || !response.body)
-      return answer(response.body, headers);
-    if (headers.has("content-encoding"))
+    if (step === "result" || service === "git-receive-pack" || !response.body) return response;
+    if (response.headers.has("content-encoding"))
       throw await refused(response, "The git server sent an advertisement that is compressed.");
+    const declared = Number(response.headers.get("content-length") ?? Number.NaN);
+    if (declared <= ADVERTISEMENT_MAX) {
+      const whole = new Uint8Array(await response.arrayBuffer());
+      if (whole.byteLength !== declared)
+        throw new Refusal("upstream_protocol", "The git server's advertisement ended early.");
+      const bytes = stripWhole(whole);
+      return bytes ? rewritten(bytes, response.headers) : answer(whole, response.headers);
+    }
     const passed = await stripAdvertisement(response.body);
-    if (passed.kind === "v0") return answer(passed.stream, headers);
-    for (const name of ["etag", "last-modified", "content-md5", "digest"]) headers.delete(name);
-    headers.set("content-length", String(passed.bytes.byteLength));
-    return answer(passed.bytes, headers);
+    if (passed.kind === "v0") return answer(passed.stream, response.headers);
+    return rewritten(passed.bytes, response.headers);
   },
 
   refuse: refuseGit,
@@ -230,6 +234,14 @@ async function checkAnswer(response: Response, type: string): Promise<void> {
 async function refused(response: Response, message: string): Promise<Refusal> {
   await response.body?.cancel();
   return new Refusal("upstream_protocol", message);
+}
+
+/** What was said of the bytes as they were is not true of these. */
+function rewritten(bytes: Bytes, original: Headers): Response {
+  const headers = new Headers(original);
+  for (const name of ["etag", "last-modified", "content-md5", "digest"]) headers.delete(name);
+  headers.set("content-length", String(bytes.byteLength));
+  return answer(bytes, headers);
 }
 
 /** `encodeBody` is workerd's: bytes that are already encoded pass as they are. Other runtimes ignore it. */

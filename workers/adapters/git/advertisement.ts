@@ -48,10 +48,27 @@ export async function stripAdvertisement(
       throw new Refusal("upstream_protocol", "The git server's advertisement is too long.");
     }
   }
-  if (version !== "v2" || packets.rest().byteLength > 0 || read.at(-1)?.kind !== "flush") {
+  return { kind: "v2", bytes: strippedAll(read, packets) };
+}
+
+/** The same of an advertisement that is here as a whole; undefined when it may pass as it is. */
+export function stripWhole(bytes: Uint8Array): Bytes | undefined {
+  const packets = new PacketReader("upstream_protocol");
+  packets.feed(bytes);
+  const read: Packet[] = [];
+  for (let next = packets.next(); next; next = packets.next()) {
+    read.push(next);
+    if (versionOf(read) === "v0") return undefined;
+  }
+  return strippedAll(read, packets);
+}
+
+/** Of a v2 advertisement that was read to its end. */
+function strippedAll(read: readonly Packet[], packets: PacketReader): Bytes {
+  if (versionOf(read) !== "v2" || packets.rest().byteLength > 0 || read.at(-1)?.kind !== "flush") {
     throw new Refusal("upstream_protocol", "The git server's answer is not an advertisement.");
   }
-  return { kind: "v2", bytes: concat(read.map(stripped)) };
+  return concat(read.map(stripped));
 }
 
 /** Undecided while all that was read is the `# service=…` line and its flush, which some servers send before v2 too. */

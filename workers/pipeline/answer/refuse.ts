@@ -16,7 +16,7 @@ export async function refuse(thrown: unknown, reached: Reached, means: Means): P
   const cause = refusal.cause === undefined ? {} : { cause: String(refusal.cause).slice(0, 2000) };
   const tape: ResponseTape = {
     status: response.status,
-    headers: [...responseHeaders(response.headers)],
+    headers: responseHeaders(response.headers),
     refusal: { code: refusal.code, message: refusal.message.slice(0, 4000), ...cause },
     bytes,
     end: "complete",

@@ -14,7 +14,7 @@ const WATCH_MS = 1_000;
 
 export async function release(forwarded: Forwarded, means: Means): Promise<Response> {
   const { response } = forwarded;
-  const headers: Header[] = [...responseHeaders(response.headers)];
+  const headers = responseHeaders(response.headers);
   if (!response.body) return whole(forwarded, headers, new Uint8Array(0), means);
   const declared = Number(response.headers.get("content-length") ?? Number.NaN);
   if (declared <= SMALL) {
@@ -139,10 +139,7 @@ function watch(session: Forwarded["session"], means: Means): { ended: Promise<ne
 }
 
 function own({ session, x }: Forwarded, headers: readonly Header[]): Headers {
-  const all = new Headers(headers.map(([name, value]) => [name, value]));
-  all.set("steno-session", session);
-  all.set("steno-exchange", x);
-  return all;
+  return new Headers([...headers, ["steno-session", session], ["steno-exchange", x]] as [string, string][]);
 }
 
 function sure(answer: Answer<unknown>): void {
