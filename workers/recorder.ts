@@ -147,6 +147,10 @@ export class Append extends WorkerEntrypoint<Env> implements AppendContract {
     });
   }
 
+  async ready(): Promise<Answer<null>> {
+    return recorded(() => answers(this.env));
+  }
+
   async own(principal: Principal): Promise<Answer<readonly SessionView[]>> {
     return recorded(async () => {
       const all = await directoryOf(recorderEnv(this.env).directory).list();
@@ -196,6 +200,10 @@ export class Spool extends WorkerEntrypoint<Env> implements SpoolContract {
 }
 
 export class Read extends WorkerEntrypoint<Env> implements ReadContract {
+  async ready(): Promise<Answer<null>> {
+    return recorded(() => answers(this.env));
+  }
+
   async list(): Promise<Answer<readonly SessionView[]>> {
     return recorded(async () => ({ ok: await directoryOf(recorderEnv(this.env).directory).list() }));
   }
@@ -216,6 +224,12 @@ export class Kill extends WorkerEntrypoint<Env> implements KillContract {
       return sessionOf(recorderEnv(this.env).sessions, session).end("killed", `${by.issuer} ${by.subject}`);
     });
   }
+}
+
+/** Whether the objects can be reached: the directory is asked for a session that never was. */
+async function answers(env: Env): Promise<Answer<null>> {
+  await directoryOf(recorderEnv(env).directory).find("ses_00000000000000000000000000" as SessionId);
+  return { ok: null };
 }
 
 /** A sealed session is asked of the directory, a live one of itself: the directory's copy is as old as its last news. */

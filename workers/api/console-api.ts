@@ -49,7 +49,7 @@ const OPERATIONS: Readonly<Record<Route["operation"], Answering>> = {
   describeApi: async (context) => context.json(openapi()),
   health: async (context) => context.text("ok\n"),
   readiness: async (context, { read }) => {
-    await ready(() => read.list());
+    await ready(() => read.ready());
     return context.text("ok\n");
   },
 };

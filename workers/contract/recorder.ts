@@ -8,6 +8,8 @@ import type { Answer, Begun, Opening, RequestTape, ResponseTape, SessionView } f
 export interface Append {
   /** Records a request and its decision; opens the session when there is none. */
   begin(opening: Opening, tape: RequestTape): Promise<Answer<Begun>>;
+  /** Whether the recorder answers; touches nothing. */
+  ready(): Promise<Answer<null>>;
   /** Records a response head, and its body as far as it is given. Once per exchange. */
   respond(session: SessionId, x: ExchangeId, tape: ResponseTape): Promise<Answer<null>>;
   /** Records response bytes at `off`. What is already recorded at that offset is not recorded twice. */
@@ -46,6 +48,7 @@ export interface Spool {
 
 /** Held by the console. */
 export interface Read {
+  ready(): Promise<Answer<null>>;
   list(): Promise<Answer<readonly SessionView[]>>;
   show(session: SessionId): Promise<Answer<SessionView>>;
 }

@@ -28,7 +28,7 @@ export const view = (
   ...over,
 });
 
-type Own = Pick<Append, "open" | "own" | "show" | "end">;
+type Own = Pick<Append, "ready" | "open" | "own" | "show" | "end">;
 
 export class Recorder implements Read {
   readonly calls: unknown[] = [];
@@ -38,6 +38,11 @@ export class Recorder implements Read {
   ]);
   /** Thrown by every call when set. */
   broken: Error | undefined;
+
+  async ready(): Promise<Answer<null>> {
+    this.#called("ready");
+    return { ok: null };
+  }
 
   async list(): Promise<Answer<readonly SessionView[]>> {
     this.#called("list");
@@ -64,6 +69,7 @@ export class Recorder implements Read {
 
   /** What the agents' routes use of `Append`. */
   readonly append = {
+    ready: () => this.ready(),
     open: async (opening: Opening) => {
       this.#called("open", opening);
       return { ok: view(MINE, opening.principal) };

@@ -144,9 +144,9 @@ test("a recorder that is gone is a 500 with an id for a call, and not ready", as
   expect((await app.request("/healthz")).status).toBe(200);
 });
 
-test("readiness asks for nobody's sessions, and other paths stay the gateway's", async () => {
+test("readiness touches no session, and other paths stay the gateway's", async () => {
   expect(await (await app.request("/readyz")).text()).toBe("ok\n");
-  expect(recorder.calls).toEqual([["own", "readyz"]]);
+  expect(recorder.calls).toEqual([["ready"]]);
   expect(((await (await app.request("/v2")).json()) as { detail: string }).detail).toBe(
     "nothing is served at this path",
   );

@@ -34,8 +34,10 @@ async function recordRefusal(
   reached: Reached,
   means: Means,
 ): Promise<SessionId | undefined> {
+  const { incoming } = reached;
   try {
     if (!("principal" in reached)) {
+      await swallow(incoming.request.body, STRANGER_MAX);
       await means.append.refuse(undecided(reached), tape);
       return undefined;
     }
@@ -47,6 +49,7 @@ async function recordRefusal(
       session = begun.ok.session;
     }
     if ("inspected" in reached) await drain(reached.inspected.body, session, reached, means);
+    else await swallow(incoming.request.body, Number.POSITIVE_INFINITY);
     await means.append.respond(session, reached.x, tape);
     return session;
   } catch (cause) {
@@ -59,6 +62,23 @@ async function recordRefusal(
       }),
     );
     return undefined;
+  }
+}
+
+/** How much of a body is read from somebody who is not known. */
+const STRANGER_MAX = 1024 * 1024;
+
+/** The same for a body that nobody could decode: what was asked is not known, so nothing of it is kept. */
+async function swallow(body: ReadableStream<Uint8Array> | null, limit: number): Promise<void> {
+  if (!body || body.locked) return;
+  let length = 0;
+  try {
+    for await (const chunk of body) {
+      length += chunk.byteLength;
+      if (length > limit) return;
+    }
+  } catch {
+    // The client hung up while it was being refused: there is nobody left to tell.
   }
 }
 
