@@ -7,6 +7,7 @@ import { concat } from "../bytes.ts";
 import type { Report } from "../finding.ts";
 import { PackMalformed, PackTooLarge, type PushContent, readPush } from "../pack-commits.ts";
 import type { ReadFrame } from "../read/session.ts";
+import { dataLength } from "./tally.ts";
 
 type Claim = { readonly seq: number; readonly object: string; readonly id: string };
 type Push = {
@@ -45,8 +46,9 @@ export class Pushes {
     else if (frame?.k === "data" && frame.dir === "c2s") {
       const push = this.#live.get(frame.x);
       if (!push) return;
-      if ("end" in frame) this.#end(push, frame.x, object, frame.end);
-      else this.#add(push, bytes, frame.x, object);
+      // The end may stand on the last bytes.
+      if (dataLength(frame) > 0) this.#add(push, bytes, frame.x, object);
+      if (frame.end !== undefined) this.#end(push, frame.x, object, frame.end);
     } else if (frame?.k === "response") this.#ended.delete(frame.x);
   }
 

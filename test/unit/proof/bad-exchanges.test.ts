@@ -266,6 +266,25 @@ describe("a push", () => {
     expect(codes(verified)).toContain("push_differs");
   });
 
+  test("whose body ends with its last bytes, not with a frame of its own, is checked like any", async () => {
+    const whole = (r: Recording, commits: readonly string[], body = pushed.body) => {
+      const x = r.exchange();
+      requestPush(r, x, pushed);
+      claim(r, x, commits, pushed.updates);
+      r.raw(x, "c2s", 0, body.slice(0, 100));
+      r.raw(x, "c2s", 100, body.slice(100), undefined, "complete");
+      r.decide(x, "allow");
+      r.respond(x);
+      r.end(x, "s2c", 0);
+    };
+    const claimed = pushed.commits.slice(0, 1);
+    expect((await pushing((r) => whole(r, pushed.commits), claimed)).verified.findings).toEqual([]);
+    const { verified } = await pushing((r) => whole(r, [...pushed.commits, fake]), [fake]);
+    expect(codes(verified)).toEqual(["commit_missing", "commit_missing"]);
+    const damaged = pushed.body.slice(0, -1);
+    expect(codes((await pushing((r) => whole(r, [], damaged))).verified)).toEqual(["pack_malformed"]);
+  });
+
   test("whose pack is damaged is found", async () => {
     const body = pushed.body.slice();
     body[body.byteLength - 1] = (body.at(-1) ?? 0) ^ 1;

@@ -142,12 +142,14 @@ export class Recording {
     off: number,
     bytes: Bytes,
     pointer?: readonly [number, number, number],
+    end?: BodyEnd,
   ): void {
     const salt = fill(16, this.#leaves.length + 1);
     const at = this.#chunks.reduce((sum, chunk) => sum + chunk.byteLength, 0);
     this.#chunks.push(bytes);
     const place = pointer ?? ([this.#segmentsOf.bytes, at, bytes.byteLength] as const);
-    this.write({ k: "data", x, dir, off, bytes: place, sha256: toHex(sha256(salt, bytes)) }, salt);
+    const ends = end === undefined ? {} : { end };
+    this.write({ k: "data", x, dir, off, bytes: place, sha256: toHex(sha256(salt, bytes)), ...ends }, salt);
   }
 
   end(x: ExchangeId, dir: Direction, off: number, end: BodyEnd = "complete"): void {
