@@ -6,13 +6,13 @@ import { Refusal } from "#durable/format/refusal.ts";
 import type { Answer, ClearanceClaims } from "#durable/format/tape.ts";
 import { overDaemon } from "./adapters/git/daemon.ts";
 import type { Issuers } from "./contract/issuers.ts";
-import type { Spool } from "./contract/recorder.ts";
 import type { EgressConnection } from "./contract/settings.ts";
 import { type Env, egressEnv } from "./env.ts";
 import { fetchJwks } from "./identity/issuer-keys.ts";
 import { attach } from "./vault/attach.ts";
 import { openClearance } from "./vault/clearance.ts";
 import { Spent } from "./vault/spent.ts";
+import { endMark, MARK_LENGTH, MarkedStream } from "./wire/end-mark.ts";
 import { ReadAhead } from "./wire/read-ahead.ts";
 
 const CHUNK = 1024 * 1024;
@@ -22,6 +22,7 @@ type Bound = ReturnType<typeof egressEnv>;
 
 export class Egress extends WorkerEntrypoint<Env> {
   override async fetch(request: Request): Promise<Response> {
+    const upload = new AbortController();
     try {
       const env = egressEnv(this.env);
       const clearance = request.headers.get("steno-clearance") ?? "";
@@ -33,10 +34,16 @@ export class Egress extends WorkerEntrypoint<Env> {
       const connection = env.settings.connections.find(({ name }) => name === claims.connection);
       if (!connection)
         throw new Refusal("unknown_connection", `egress has no connection "${claims.connection}"`);
-      const body = await clearedBody(request, claims, clearance, env, (work) => this.ctx.waitUntil(work));
-      return await dispatch(request, connection, claims, body, env);
+      const under = {
+        clearance,
+        env,
+        upload,
+        meanwhile: (work: Promise<unknown>) => this.ctx.waitUntil(work),
+      };
+      const body = await clearedBody(request, claims, under);
+      return await dispatch(request, connection, claims, { body, signal: upload.signal }, env);
     } catch (thrown) {
-      return refused(thrown);
+      return refused(upload.signal.aborted ? upload.signal.reason : thrown);
     }
   }
 }
@@ -68,7 +75,7 @@ async function dispatch(
   request: Request,
   connection: EgressConnection,
   claims: ClearanceClaims,
-  body: BodyInit | null,
+  { body, signal }: { readonly body: BodyInit | null; readonly signal: AbortSignal },
   env: Bound,
 ): Promise<Response> {
   const upstream = env.upstream(connection.upstream);
@@ -92,6 +99,7 @@ async function dispatch(
     method: claims.method,
     headers,
     body,
+    signal,
     redirect: "manual",
     encodeResponseBody: "manual",
   });
@@ -109,13 +117,20 @@ function baseOf(connection: EgressConnection): URL {
   return base;
 }
 
+type Under = {
+  readonly clearance: string;
+  readonly env: Bound;
+  /** Aborted when the upload is cut: a chunked body whose stream merely fails would be given a proper end. */
+  readonly upload: AbortController;
+  readonly meanwhile: (work: Promise<unknown>) => void;
+};
+
 async function clearedBody(
   request: Request,
   claims: ClearanceClaims,
-  clearance: string,
-  env: Bound,
-  meanwhile: (work: Promise<unknown>) => void,
+  under: Under,
 ): Promise<BodyInit | null> {
+  const { env } = under;
   switch (claims.body.kind) {
     case "none":
       return null;
@@ -129,12 +144,12 @@ async function clearedBody(
       if (!request.body) throw new Refusal("denied", "the clearance is for a streamed body");
       const length = request.headers.get("content-length");
       const { readable, writable } =
-        length === null ? new IdentityTransformStream() : new FixedLengthStream(Number(length));
+        length === null ? new IdentityTransformStream() : new FixedLengthStream(Number(length) - MARK_LENGTH);
       const reader = request.body.getReader({ mode: "byob" });
       const prefix = await readPrefix(reader, claims.body.prefix, env.settings.stallSeconds);
       if (createHash("sha256").update(prefix).digest("hex") !== claims.body.sha256)
         throw new Refusal("denied", "the clearance is for another body");
-      meanwhile(spool(reader, writable, prefix, clearance, env.spool, env.settings.stallSeconds));
+      under.meanwhile(spool(reader, writable, prefix, under));
       return readable;
     }
   }
@@ -160,26 +175,30 @@ async function spool(
   reader: ReadableStreamBYOBReader,
   writable: WritableStream<Uint8Array>,
   prefix: Uint8Array,
-  clearance: string,
-  record: Spool,
-  seconds: number,
+  { clearance, env, upload }: Under,
 ): Promise<void> {
+  const { spool: record, settings } = env;
   const writer = writable.getWriter();
-  const ahead = new ReadAhead(() => next(reader, seconds), CHUNK, moment);
+  const ahead = new ReadAhead(() => next(reader, settings.stallSeconds), CHUNK, moment);
+  const marked = new MarkedStream(endMark(clearance));
   let off = prefix.byteLength;
   let end: BodyEnd = "cut";
   try {
     if (off > 0) await writer.write(prefix);
-    for (let chunk = await ahead.take(); chunk; chunk = await ahead.take()) {
+    for (let taken = await ahead.take(); taken; taken = await ahead.take()) {
+      const chunk = marked.pass(taken);
+      if (chunk.byteLength === 0) continue;
       sure(await record.append(clearance, off, chunk));
       off += chunk.byteLength;
       await writer.write(chunk);
     }
+    if (!marked.whole()) throw new Refusal("malformed", "the request body broke off");
     end = "complete";
     sure(await record.finish(clearance, off, end));
     await writer.close();
   } catch (cause) {
     // Upstream sees a body that breaks off, never one that looks whole.
+    upload.abort(cause);
     await Promise.allSettled([
       writer.abort(cause),
       reader.cancel(cause),

@@ -2,6 +2,7 @@
 import { REFUSALS, Refusal, type RefusalCode } from "#durable/format/refusal.ts";
 import type { Inspected } from "#workers/adapters/adapter.ts";
 import type { Body } from "#workers/wire/body.ts";
+import { endMark, MARK_LENGTH } from "#workers/wire/end-mark.ts";
 import type { Cleared, Forwarded, Means } from "./exchange.ts";
 
 export async function forward(cleared: Cleared, means: Means): Promise<Forwarded> {
@@ -16,7 +17,7 @@ async function send({ outgoing, body }: Inspected, clearance: string, means: Mea
   const response = await means.egress.fetch(`http://egress${outgoing.path}`, {
     method: outgoing.method,
     headers,
-    body: outgoingBody(body, means),
+    body: outgoingBody(body, clearance, means),
     redirect: "manual",
     encodeResponseBody: "manual",
   });
@@ -25,13 +26,15 @@ async function send({ outgoing, body }: Inspected, clearance: string, means: Mea
   return response;
 }
 
-/** The prefix that was read, then the rest: natively piped, with the sender's length where it gave one. */
-function outgoingBody(body: Body, means: Means): BodyInit | null {
+/** The prefix that was read, then the rest, natively piped, then the mark of its end; of known length where the sender gave it. */
+function outgoingBody(body: Body, clearance: string, means: Means): BodyInit | null {
   if (body.kind === "none") return null;
   if (body.kind === "whole") return body.bytes;
   const { readable, writable } =
-    body.length === undefined ? new IdentityTransformStream() : new FixedLengthStream(body.length);
-  means.meanwhile(fill(writable, body.prefix, body.rest));
+    body.length === undefined
+      ? new IdentityTransformStream()
+      : new FixedLengthStream(body.length + MARK_LENGTH);
+  means.meanwhile(fill(writable, body.prefix, body.rest, endMark(clearance)));
   return readable;
 }
 
@@ -39,14 +42,18 @@ async function fill(
   writable: WritableStream<Uint8Array>,
   prefix: Uint8Array,
   rest: ReadableStream<Uint8Array>,
+  mark: Uint8Array,
 ): Promise<void> {
   try {
     const writer = writable.getWriter();
     if (prefix.byteLength > 0) await writer.write(prefix);
     writer.releaseLock();
-    await rest.pipeTo(writable);
+    await rest.pipeTo(writable, { preventClose: true });
+    const last = writable.getWriter();
+    await last.write(mark);
+    await last.close();
   } catch {
-    // The client or egress hung up. Egress sees the body end early, records it as cut, and answers for both.
+    // The client or egress hung up. Egress sees the body end without its mark, records it as cut, and answers for both.
   }
 }
 
