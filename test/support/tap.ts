@@ -14,6 +14,8 @@ export interface Passed {
   /** What of the body came in; before `ended` it is what came so far. */
   readonly body: () => Buffer;
   readonly ended: () => boolean;
+  /** The connection went before the answer was complete. */
+  readonly cut: () => boolean;
   readonly status: () => number;
   readonly answerHeaders: () => RawHeaders;
   readonly answer: () => Buffer;
@@ -138,6 +140,7 @@ class Copy {
   readonly #answer: Buffer[] = [];
   #answerHeaders: RawHeaders = [];
   #status = 0;
+  #cut = false;
 
   constructor(incoming: IncomingMessage) {
     incoming.on("data", (chunk: Buffer) => this.#body.push(chunk));
@@ -148,6 +151,7 @@ class Copy {
       headers: incoming.rawHeaders,
       body: () => Buffer.concat(this.#body),
       ended: () => incoming.complete,
+      cut: () => this.#cut,
       status: () => this.#status,
       answerHeaders: () => this.#answerHeaders,
       answer: () => Buffer.concat(this.#answer),
@@ -157,6 +161,9 @@ class Copy {
   /** Keeps what is written to the client: wraps the methods, so that framing stays Node's own. */
   watch(outgoing: ServerResponse): void {
     const { write, end, writeHead } = outgoing;
+    outgoing.once("close", () => {
+      this.#cut = !outgoing.writableFinished;
+    });
     const keep = (chunk: unknown): void => {
       if (typeof chunk === "string" || chunk instanceof Uint8Array) this.#answer.push(Buffer.from(chunk));
     };
