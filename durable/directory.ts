@@ -3,8 +3,8 @@ import { DurableObject } from "cloudflare:workers";
 import { mintSessionId, type SessionId } from "#durable/format/ids.ts";
 import type { Opening, SessionView } from "#durable/format/tape.ts";
 import { migrate } from "#durable/store/migrations.ts";
-import { epoch } from "./epoch.ts";
 import { alert, type Means } from "./means.ts";
+import { epoch } from "./run.ts";
 
 const MIGRATIONS: readonly string[] = [
   `CREATE TABLE session(id TEXT PRIMARY KEY, key TEXT NOT NULL, status TEXT NOT NULL, backlog INTEGER NOT NULL, view TEXT NOT NULL) WITHOUT ROWID;

@@ -7,14 +7,14 @@
  */
 import type { Bodies } from "#durable/format/connection.ts";
 import type { BodyEnd, Direction, Frame } from "#durable/format/frame.ts";
-import type { ExchangeId } from "#durable/format/ids.ts";
+import type { ExchangeId, SessionId } from "#durable/format/ids.ts";
 import { concat } from "#durable/proof/bytes.ts";
 import { leafHash, Range } from "#durable/proof/merkle.ts";
 import { type Batch, emptyTally, FrameWriter, type Tally } from "#durable/store/frame-writer.ts";
 import { type SessionRows, sessionRows } from "#durable/store/session-rows.ts";
-import { epoch } from "./epoch.ts";
 import type { JournalBatch } from "./journal.ts";
 import { alert, type Means } from "./means.ts";
+import { epoch, type Owed, owe, owedIn, settle } from "./run.ts";
 
 export type Live = Tally["live"][string];
 /** The journal, as one session sees it. */
@@ -25,6 +25,7 @@ export type OwnJournal = {
   drop(from: number): Promise<void>;
 };
 type Around = {
+  readonly session: SessionId;
   readonly storage: DurableObjectStorage;
   readonly means: Pick<Means, "now" | "random">;
   readonly journal: OwnJournal;
@@ -38,8 +39,6 @@ type Journalled = { readonly batch: JournalBatch; readonly leaves: Uint8Array; s
 const SMALL = 64 * 1024;
 /** Journalled batches are taken into the rows when they are this much together. */
 const FOLD_BYTES = 256 * 1024;
-/** Lost exchanges that one `gap` frame names: it is one line. */
-const OWED_MAX = 1_000;
 const CANNOT_WRITE = "the recorder could not write";
 
 export class SessionTape {
@@ -56,8 +55,8 @@ export class SessionTape {
   #journalledBytes = 0;
   /** After a loss nothing goes through the journal any more: what it may still acknowledge must not come back. */
   #straight = false;
-  /** Exchanges whose frames were lost, unacknowledged; a `gap` frame says so, and is written until one is durable. */
-  #owed: { readonly exchanges: readonly ExchangeId[]; said?: FrameWriter } | undefined;
+  /** The gap that is said already, and by which writer. */
+  #said: { readonly owed: Owed; readonly writer: FrameWriter } | undefined;
   /** Of a writer that was given up: the first frame that nobody has. */
   readonly #givenUp = new WeakMap<FrameWriter, number>();
 
@@ -100,16 +99,19 @@ export class SessionTape {
   /** Writes now, in order, and returns when it is durable. Throws when it cannot be: nothing of it was kept. */
   async record(write: (writer: FrameWriter) => void): Promise<void> {
     const writer = this.#writer;
-    const owed = this.#owed;
-    if (owed && owed.said !== writer) {
-      owed.said = writer;
+    const { session, storage } = this.#around;
+    const owed = owedIn(session);
+    if (owed && (this.#said?.owed !== owed || this.#said.writer !== writer)) {
+      this.#said = { owed, writer };
       writer.tally.gaps += 1;
       const missing = "frames that were never acknowledged";
       writer.write({ k: "gap", cause: CANNOT_WRITE, exchanges: owed.exchanges, missing });
     }
     write(writer);
     await this.settled();
-    if (this.#owed === owed) this.#owed = undefined;
+    if (!owed) return;
+    await storage.sync();
+    settle(session, owed);
   }
 
   /** Returns when everything written so far is durable. Throws when some of it was given up meanwhile, by whomever. */
@@ -121,8 +123,8 @@ export class SessionTape {
   }
 
   /**
-   * Makes everything written so far durable, or gives it up. Calls that arrive while a commit is on its way are committed after it,
-   * together: one after another, so that what is acknowledged is always a beginning of the tape.
+   * Makes everything written so far durable, or gives it up. Calls that arrive while a commit is on its way are
+   * committed after it, together: one after another, so that what is acknowledged is always a beginning of the tape.
    */
   async flush(): Promise<void> {
     if (this.#flushing) {
@@ -292,8 +294,7 @@ export class SessionTape {
     this.#givenUp.set(given, this.tally.frames);
     this.#straight = true;
     this.#tidy(this.#around.journal.drop(this.tally.frames));
-    const all = new Set([...(this.#owed?.exchanges ?? []), ...exchanges]);
-    this.#owed = { exchanges: [...all].slice(0, OWED_MAX) };
+    owe(this.#around.session, exchanges);
     alert("not_recorded", { cause: String(cause) });
     return new Error(CANNOT_WRITE, { cause });
   }

@@ -38,6 +38,7 @@ export abstract class SessionObject extends DurableObject {
     const session = this.ctx.id.name as SessionId;
     const { means, ctx } = this;
     this.#tape = await SessionTape.load({
+      session,
       storage: ctx.storage,
       means,
       journal: {

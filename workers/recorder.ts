@@ -9,6 +9,7 @@ import type { Answer, Begun, Opening, RequestTape, ResponseTape, SessionView } f
 import { JournalObject as JournalBase } from "#durable/journal.ts";
 import { LedgerObject as LedgerBase } from "#durable/ledger.ts";
 import { alert } from "#durable/means.ts";
+import { owing } from "#durable/run.ts";
 import { SessionObject as SessionBase } from "#durable/session.ts";
 import { directoryOf, type Session, sessionOf } from "#durable/stubs.ts";
 import type {
@@ -64,7 +65,7 @@ export class Append extends WorkerEntrypoint<Env> implements AppendContract {
   async begin(opening: Opening, tape: RequestTape): Promise<Answer<Begun>> {
     return recorded<Begun>(async () => {
       const begun = await sessionFor(this.env, opening, (session, stub, introduction) =>
-        stub.begin(session, introduction, tape),
+        owing(session, tape.x, () => stub.begin(session, introduction, tape)),
       );
       if ("no" in begun) return begun;
       const { session } = begun.ok;
@@ -87,7 +88,7 @@ export class Append extends WorkerEntrypoint<Env> implements AppendContract {
   }
 
   async respond(session: SessionId, x: ExchangeId, tape: ResponseTape): Promise<Answer<null>> {
-    return recorded(() => this.#session(session).respond(x, tape));
+    return this.#live(session, x, (stub) => stub.respond(x, tape));
   }
 
   async release(
@@ -97,11 +98,11 @@ export class Append extends WorkerEntrypoint<Env> implements AppendContract {
     bytes: Uint8Array,
     end?: BodyEnd,
   ): Promise<Answer<null>> {
-    return recorded(() => this.#session(session).append(x, "s2c", off, bytes, end));
+    return this.#live(session, x, (stub) => stub.append(x, "s2c", off, bytes, end));
   }
 
   async finish(session: SessionId, x: ExchangeId, off: number, end: BodyEnd): Promise<Answer<null>> {
-    return recorded(() => this.#session(session).append(x, "s2c", off, undefined, end));
+    return this.#live(session, x, (stub) => stub.append(x, "s2c", off, undefined, end));
   }
 
   async discarded(
@@ -111,7 +112,7 @@ export class Append extends WorkerEntrypoint<Env> implements AppendContract {
     length: number,
     sha256: string,
   ): Promise<Answer<null>> {
-    return recorded(() => this.#session(session).discarded(x, off, length, sha256));
+    return this.#live(session, x, (stub) => stub.discarded(x, off, length, sha256));
   }
 
   async ended(session: SessionId): Promise<string> {
@@ -174,6 +175,14 @@ export class Append extends WorkerEntrypoint<Env> implements AppendContract {
     });
   }
 
+  #live(
+    session: SessionId,
+    x: ExchangeId,
+    call: (stub: Session) => Promise<Answer<null>>,
+  ): Promise<Answer<null>> {
+    return recorded(() => owing(session, x, () => call(this.#session(session))));
+  }
+
   #session(session: SessionId): Session {
     return sessionOf(recorderEnv(this.env).sessions, session);
   }
@@ -195,7 +204,8 @@ export class Spool extends WorkerEntrypoint<Env> implements SpoolContract {
   ): Promise<Answer<null>> {
     const env = recorderEnv(this.env);
     const claims = await openClearance(env.clearanceKey, clearance, 0);
-    return call(sessionOf(env.sessions, claims.session), claims.x);
+    const { session, x } = claims;
+    return owing(session, x, () => call(sessionOf(env.sessions, session), x));
   }
 }
 
