@@ -15,12 +15,16 @@ export interface NodeOptions {
   readonly connections: readonly Table[];
   /** A directory archive beside the configuration unless given. */
   readonly archive?: Table;
+  /** Ports that the system chooses unless given: the same addresses again after `crash`. */
+  readonly listen?: { readonly agents: string; readonly console: string };
   readonly session?: Table;
   readonly serve?: Table;
   readonly evidence?: Table;
   /** Files of the policy set by name; the samples of the repository unless given. */
   readonly policies?: Readonly<Record<string, string>>;
   readonly env?: NodeJS.ProcessEnv;
+  /** A command that runs the one it is given, `unshare …`: the world around the whole node. */
+  readonly within?: readonly string[];
 }
 
 export interface Node {
@@ -54,7 +58,7 @@ export async function startNode(options: NodeOptions): Promise<Node> {
   }
   const config = join(directory, "steno.toml");
   const toml = {
-    listen: { agents: "127.0.0.1:0", console: "127.0.0.1:0" },
+    listen: options.listen ?? { agents: "127.0.0.1:0", console: "127.0.0.1:0" },
     identity: { oidc: [{ issuer: options.issuer, audience: "steno", console_audience: "steno-console" }] },
     roles: { auditor: ["security"], approver: ["leads"], admin: ["platform"] },
     archive: options.archive ?? { kind: "directory", path: archive },
@@ -80,9 +84,13 @@ export async function startNode(options: NodeOptions): Promise<Node> {
     console: () => url("console"),
     async start() {
       const log = join(directory, "node.log");
-      const args = [CLI, "serve", "--config", config];
+      const [program = process.execPath, ...args] = [
+        ...(options.within ?? []),
+        process.execPath,
+        ...[CLI, "serve", "--config", config],
+      ];
       mark = child ? output().length : 0;
-      child = startChild(process.execPath, args, { log, env, cwd: directory });
+      child = startChild(program, args, { log, env, cwd: directory });
       await until(() => output().slice(mark).includes("\nready"), "steno serve", [child]);
     },
     async crash() {
@@ -95,7 +103,7 @@ export async function startNode(options: NodeOptions): Promise<Node> {
       await until(() => child?.running() !== true, "steno serve to stop");
     },
     cli: (...args) => cli([...args], config, env),
-    workerds: () => (child ? members(child.pid).filter((pid) => commandOf(pid).includes("workerd")) : []),
+    workerds: () => (child ? members(child.pid).filter((pid) => /^\S*\/workerd /.test(commandOf(pid))) : []),
     async stop() {
       await child?.stop();
       home.remove();
