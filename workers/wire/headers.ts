@@ -1,5 +1,6 @@
-/** Which headers may pass a gateway, each way, and how a URL is written down without its credentials. */
+/** Which headers may pass a gateway, each way. */
 import type { Header } from "#durable/format/frame.ts";
+import { isCarrier } from "./carriers.ts";
 
 /** Hop-by-hop fields: RFC 9110 §7.6.1, and those of RFC 2616 §13.5.1 that peers still send. */
 const HOP_BY_HOP: ReadonlySet<string> = new Set([
@@ -10,16 +11,6 @@ const HOP_BY_HOP: ReadonlySet<string> = new Set([
   "trailer",
   "transfer-encoding",
   "upgrade",
-]);
-
-/** What identifies the agent to the gateway (RFC 9110 §11, RFC 6265); an upstream must never see it. */
-const REQUEST_CREDENTIALS: ReadonlySet<string> = new Set([
-  "authorization",
-  "proxy-authorization",
-  "cookie",
-  "cookie2",
-  "x-api-key",
-  "x-goog-api-key",
 ]);
 
 /**
@@ -57,26 +48,6 @@ const RESPONSE_OURS: ReadonlySet<string> = new Set([
   "refresh",
 ]);
 
-/** Query parameters that carry a credential somewhere in the kinds the gateway serves. */
-const CREDENTIAL_PARAMETERS: ReadonlySet<string> = new Set([
-  "key",
-  "api_key",
-  "apikey",
-  "api-key",
-  "access_token",
-  "refresh_token",
-  "id_token",
-  "token",
-  "private_token",
-  "job_token",
-  "code",
-  "client_secret",
-  "password",
-  "secret",
-  "sig",
-  "signature",
-]);
-
 /** The request fields that may go upstream and into frames, in the order given, names in lower case. */
 export function requestHeaders(headers: Headers): readonly Header[] {
   const named = namedInConnection(headers);
@@ -84,7 +55,7 @@ export function requestHeaders(headers: Headers): readonly Header[] {
     ([name]) =>
       !HOP_BY_HOP.has(name) &&
       !named?.has(name) &&
-      !REQUEST_CREDENTIALS.has(name) &&
+      !isCarrier(name) &&
       !REQUEST_OURS.has(name) &&
       !name.startsWith("x-forwarded-") &&
       !name.startsWith("steno-"),
@@ -100,30 +71,8 @@ export function responseHeaders(headers: Headers): Header[] {
   );
 }
 
-/** A query (with its `?`, or "") with the value of every credential replaced; all else keeps its bytes. For frames and logs. */
-export function withoutCredentials(query: string): string {
-  if (!query.startsWith("?")) return query;
-  const pairs = query
-    .slice(1)
-    .split("&")
-    .map((pair) => {
-      const name = pair.split("=", 1)[0] ?? "";
-      return pair.includes("=") && CREDENTIAL_PARAMETERS.has(decoded(name)) ? `${name}=***` : pair;
-    });
-  return `?${pairs.join("&")}`;
-}
-
 /** Fields a message names in its Connection field (RFC 9110 §7.6.1). */
 function namedInConnection(headers: Headers): ReadonlySet<string> | undefined {
   const field = headers.get("connection");
   return field === null ? undefined : new Set(field.split(",").map((name) => name.trim().toLowerCase()));
-}
-
-function decoded(name: string): string {
-  try {
-    return decodeURIComponent(name.replaceAll("+", " ")).trim().toLowerCase();
-  } catch {
-    // A name that is not percent-encoded text is compared as it stands.
-    return name.toLowerCase();
-  }
 }

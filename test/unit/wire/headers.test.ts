@@ -1,6 +1,5 @@
-import fc from "fast-check";
 import { expect, test } from "vitest";
-import { requestHeaders, responseHeaders, withoutCredentials } from "#workers/wire/headers.ts";
+import { requestHeaders, responseHeaders } from "#workers/wire/headers.ts";
 
 test("a request loses credentials, what is about the connection, and claims to be somebody else", () => {
   const headers = new Headers({
@@ -14,6 +13,8 @@ test("a request loses credentials, what is about the connection, and claims to b
     cookie: "x",
     "x-api-key": "x",
     "x-goog-api-key": "x",
+    "private-token": "x",
+    dpop: "x",
     "steno-session": "x",
     "steno-clearance": "x",
     "x-forwarded-for": "x",
@@ -52,27 +53,4 @@ test("a response loses what would act on the gateway's own origin", () => {
   headers.append("set-cookie", "c=d");
   const kept = responseHeaders(headers).map(([name]) => name);
   expect(kept).toEqual(["cache-control", "content-encoding", "content-length", "content-type"]);
-});
-
-test.each([
-  ["", ""],
-  ["?", "?"],
-  ["?service=git-upload-pack", "?service=git-upload-pack"],
-  ["?alt=sse&key=AIza%20x&b=c", "?alt=sse&key=***&b=c"],
-  ["?ACCESS_TOKEN=x", "?ACCESS_TOKEN=***"],
-  ["?%6bey=x&k%65y=y", "?%6bey=***&k%65y=***"],
-  ["?private_token=a=b=c", "?private_token=***"],
-  ["?key", "?key"],
-  ["?monkey=1&%zz=2", "?monkey=1&%zz=2"],
-])("the query %j is written down as %j", (query, written) => {
-  expect(withoutCredentials(query)).toBe(written);
-});
-
-test("a query that carries no credential keeps its bytes", () => {
-  fc.assert(
-    fc.property(fc.webQueryParameters(), (query) => {
-      const named = /(?:^|&)[^=&]*(?:key|token|code|secret|password|sig)[^=&]*=/i.test(query);
-      return named || query.includes("%") || withoutCredentials(`?${query}`) === `?${query}`;
-    }),
-  );
 });

@@ -3,7 +3,8 @@ import { createHash } from "node:crypto";
 import type { SessionId } from "#durable/format/ids.ts";
 import { Refusal } from "#durable/format/refusal.ts";
 import type { RequestTape, ResponseTape } from "#durable/format/tape.ts";
-import { responseHeaders, withoutCredentials } from "#workers/wire/headers.ts";
+import { withoutCredentials } from "#workers/wire/carriers.ts";
+import { responseHeaders } from "#workers/wire/headers.ts";
 import type { Means, Reached } from "../exchange.ts";
 import { known } from "../record.ts";
 
