@@ -26,7 +26,7 @@ beforeAll(async () => {
   });
   bare = join(site.server.root, "app.git");
   await tinyRepository(bare);
-  await generateRepository(join(site.server.root, "big.git"), { megabytes: 30, commits: 6 });
+  await generateRepository(join(site.server.root, "big.git"), { megabytes: 20, commits: 4 });
   client = await site.client();
   before = await refsOf(client, bare);
   token = await site.token();
@@ -44,7 +44,7 @@ const kinds = async (kind: string): Promise<readonly RecordedExchange[]> =>
 test("an agent that is killed while it pushes changes nothing upstream", async () => {
   const clone = await client.clone(site.url("app.git"));
   await client.git("-C", clone, "checkout", "-q", "-b", "work");
-  await client.commit(clone, "big.bin", randomBytes(60 << 20));
+  await client.commit(clone, "big.bin", randomBytes(28 << 20));
   site.tap.passed.length = 0;
   const pushing = client.start("-C", clone, "push", "origin", "work");
   await until(() => (posted(site.tap)?.body().byteLength ?? 0) > 5_000_000, "the push to be under way", [
@@ -78,7 +78,7 @@ test("an agent that is killed while it clones leaves a record of what it got, an
   expect(posted(site.tap)?.answer().subarray(0, recorded.byteLength).equals(recorded)).toBe(true);
 });
 
-test("a push whose connection is reset before its commands are complete is recorded and goes nowhere", async () => {
+test("a push whose connection is reset before its commands are complete goes nowhere", async () => {
   site.tap.passed.length = 0;
   const { port } = new URL(site.node.gateway());
   const socket = connect(Number(port), "127.0.0.1");

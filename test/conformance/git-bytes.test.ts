@@ -197,9 +197,13 @@ describe("an upstream of its own kind", () => {
 });
 
 describe("a push that no git sends this way", () => {
+  let clone: string;
+  beforeAll(async () => {
+    clone = await client.clone(site.url("app.git"));
+  });
   /** A push body for a new branch: command, flush, pack. */
   async function pushBody(branch: string, content: string | Uint8Array) {
-    const clone = await client.clone(site.url("app.git"));
+    await client.git("-C", clone, "checkout", "-q", "--detach", tip);
     const id = await client.commit(clone, "a.bin", content);
     const pack = await gitBytes(
       client,
@@ -225,7 +229,7 @@ describe("a push that no git sends this way", () => {
     ],
   ])("by curl %s reaches the server whole", async (how, flags) => {
     const branch = `curl-${how.replaceAll(/\W/g, "-")}`;
-    const { id, body } = await pushBody(branch, randomBytes(6 << 20));
+    const { id, body } = await pushBody(branch, randomBytes(5 << 20));
     const file = join(client.home, branch);
     writeFileSync(file, body);
     site.tap.passed.length = 0;
