@@ -1,16 +1,15 @@
 /** The egress service: the upstreams' network and credentials. Forwards only what a clearance covers, once. */
 import { WorkerEntrypoint } from "cloudflare:workers";
-import { createHash } from "node:crypto";
 import type { BodyEnd } from "#durable/format/frame.ts";
 import { Refusal } from "#durable/format/refusal.ts";
-import type { Answer, ClearanceClaims } from "#durable/format/tape.ts";
+import type { Answer, ClearanceClaims, RequestBody } from "#durable/format/tape.ts";
 import { overDaemon } from "./adapters/git/daemon.ts";
 import type { Issuers } from "./contract/issuers.ts";
 import type { EgressConnection } from "./contract/settings.ts";
 import { type Env, egressEnv } from "./env.ts";
 import { fetchJwks } from "./identity/issuer-keys.ts";
 import { attach } from "./vault/attach.ts";
-import { openClearance } from "./vault/clearance.ts";
+import { bodyClaims, openClearance, requireCover } from "./vault/clearance.ts";
 import { Spent } from "./vault/spent.ts";
 import { endMark, MARK_LENGTH, MarkedStream } from "./wire/end-mark.ts";
 import { ReadAhead } from "./wire/read-ahead.ts";
@@ -27,20 +26,26 @@ export class Egress extends WorkerEntrypoint<Env> {
       const env = egressEnv(this.env);
       const clearance = request.headers.get("steno-clearance") ?? "";
       const claims = await openClearance(env.clearanceKey, clearance, Date.now());
-      const { pathname, search } = new URL(request.url);
-      if (claims.method !== request.method || claims.path !== `${pathname}${search}`)
-        throw new Refusal("denied", "the clearance is for another request");
-      if (!spent.spend(claims, Date.now())) throw new Refusal("denied", "the clearance was used before");
       const connection = env.settings.connections.find(({ name }) => name === claims.connection);
       if (!connection)
         throw new Refusal("unknown_connection", `egress has no connection "${claims.connection}"`);
+      const arrived = await arrive(request, claims.body, env.settings.stallSeconds);
+      const { pathname, search } = new URL(request.url);
+      requireCover(claims, {
+        connection: connection.name,
+        method: request.method,
+        path: `${pathname}${search}`,
+        body: bodyClaims(arrived),
+      });
+      if (!spent.spend(claims, Date.now()))
+        throw new Refusal("denied", "the clearance was used before, or has expired");
       const under = {
         clearance,
         env,
         upload,
         meanwhile: (work: Promise<unknown>) => this.ctx.waitUntil(work),
       };
-      const body = await clearedBody(request, claims, under);
+      const body = leave(arrived, under);
       return await dispatch(request, connection, claims, { body, signal: upload.signal }, env);
     } catch (thrown) {
       return refused(upload.signal.aborted ? upload.signal.reason : thrown);
@@ -125,31 +130,43 @@ type Under = {
   readonly meanwhile: (work: Promise<unknown>) => void;
 };
 
-async function clearedBody(
-  request: Request,
-  claims: ClearanceClaims,
-  under: Under,
-): Promise<BodyInit | null> {
-  const { env } = under;
-  switch (claims.body.kind) {
+/** A body as far as its clearance speaks of it; of a stream the rest as well, which only has to be durable. */
+type Arrived =
+  | Exclude<RequestBody, { readonly kind: "stream" }>
+  | {
+      readonly kind: "stream";
+      readonly prefix: Uint8Array;
+      readonly rest: ReadableStreamBYOBReader;
+      readonly length: string | null;
+    };
+
+async function arrive(request: Request, cleared: ClearanceClaims["body"], seconds: number): Promise<Arrived> {
+  switch (cleared.kind) {
     case "none":
-      return null;
-    case "whole": {
-      const bytes = new Uint8Array(await request.arrayBuffer());
-      if (createHash("sha256").update(bytes).digest("hex") !== claims.body.sha256)
-        throw new Refusal("denied", "the clearance is for another body");
-      return bytes;
-    }
+      return { kind: "none" };
+    case "whole":
+      return { kind: "whole", bytes: new Uint8Array(await request.arrayBuffer()) };
     case "stream": {
       if (!request.body) throw new Refusal("denied", "the clearance is for a streamed body");
-      const length = request.headers.get("content-length");
+      const rest = request.body.getReader({ mode: "byob" });
+      const prefix = await readPrefix(rest, cleared.prefix, seconds);
+      return { kind: "stream", prefix, rest, length: request.headers.get("content-length") };
+    }
+  }
+}
+
+function leave(body: Arrived, under: Under): BodyInit | null {
+  switch (body.kind) {
+    case "none":
+      return null;
+    case "whole":
+      return body.bytes;
+    case "stream": {
       const { readable, writable } =
-        length === null ? new IdentityTransformStream() : new FixedLengthStream(Number(length) - MARK_LENGTH);
-      const reader = request.body.getReader({ mode: "byob" });
-      const prefix = await readPrefix(reader, claims.body.prefix, env.settings.stallSeconds);
-      if (createHash("sha256").update(prefix).digest("hex") !== claims.body.sha256)
-        throw new Refusal("denied", "the clearance is for another body");
-      under.meanwhile(spool(reader, writable, prefix, under));
+        body.length === null
+          ? new IdentityTransformStream()
+          : new FixedLengthStream(Number(body.length) - MARK_LENGTH);
+      under.meanwhile(spool(body.rest, writable, body.prefix, under));
       return readable;
     }
   }
