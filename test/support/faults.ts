@@ -8,7 +8,7 @@ import { SEAL_NAME } from "#durable/format/layout.ts";
 import type { Recording } from "./recording.ts";
 import { type OidcServer, startOidc } from "./servers/oidc.ts";
 import { freePort } from "./servers/ports.ts";
-import { type Node, type NodeOptions, startNode } from "./steno.ts";
+import { cli, type Node, type NodeOptions, startNode } from "./steno.ts";
 import { header, type Instead, type Passed, startTap, type Tap } from "./tap.ts";
 
 /** One exchange as its client saw it: everything before `cut` was released to it. */
@@ -42,6 +42,8 @@ export interface FaultSite {
   /** The same, with the answer as it comes. */
   stream(repository: string, how?: Ask): Promise<Response>;
   url(repository: string, connection?: string): string;
+  /** `steno …` as a person with tokens for both sockets runs it. */
+  cli(sub: string, ...args: string[]): ReturnType<Node["cli"]>;
   /** The directory archive's sealed sessions, waited for by looking at the disk: nobody asks the node anything. */
   sealedAll(timeoutMs?: number): Promise<void>;
   stop(): Promise<void>;
@@ -109,6 +111,14 @@ export async function startFaultSite(
     token,
     url,
     stream,
+    async cli(sub, ...args) {
+      const tokens = {
+        STENO_TOKEN: await token(sub),
+        STENO_CONSOLE_TOKEN: await token(sub, "steno-console"),
+      };
+      const sockets = { STENO_GATEWAY: node.gateway(), STENO_CONSOLE: node.console() };
+      return cli(args, node.config, { ...process.env, ...tokens, ...sockets });
+    },
     ask: async (how) => seen(() => stream(`r${asked++}.git`, how)),
     sealedAll: (timeoutMs) => sealedAll(node, front, timeoutMs),
     async stop() {
