@@ -1,6 +1,6 @@
 /** SessionObject: one agent run. Numbers its frames, makes them durable, and seals them when it is over. */
 import { DurableObject } from "cloudflare:workers";
-import type { BodyEnd, Direction, EndReason, Frame } from "#durable/format/frame.ts";
+import { type BodyEnd, type Direction, type EndReason, type Frame, fitsLine } from "#durable/format/frame.ts";
 import type { ExchangeId, SessionId } from "#durable/format/ids.ts";
 import type { RefusalCode } from "#durable/format/refusal.ts";
 import type { Answer, Opening, RequestTape, ResponseTape, SessionView } from "#durable/format/tape.ts";
@@ -70,30 +70,40 @@ export abstract class SessionObject extends DurableObject {
    * without it that is `session_ended`, and the caller asks the directory again.
    */
   async begin(session: SessionId, opening: Opening | undefined, tape: RequestTape): Promise<Answer<null>> {
-    if (this.#ending) {
-      // So that whoever asks the directory next is given a new session.
-      await this.means.directory.tell(this.#view());
-      return no("session_ended", `session ${session} has ended`);
-    }
-    if (opening) await this.open(session, opening);
-    else if (!this.#opened) return no("session_ended", `session ${session} is not open`);
+    if (opening && !this.#ending) await this.open(session, opening);
+    // It may have ended while it told the directory of itself.
+    if (this.#ending) return this.#over(session);
+    if (!this.#opened) return no("session_ended", `session ${session} is not open`);
     const { tally, rows } = this.#tape;
     const { x, connection, operation, method, path, headers, decision, body } = tape;
     if (tally.live[x]) return no("malformed", `exchange ${x} has begun already`);
+    const request = { k: "request", x, connection, operation, method, path, headers } as const;
+    const decided = decision && ({ k: "decision", x, ...decision } as const);
+    // Before anything is counted: half of what belongs together must never be written.
+    if (![request, ...tape.git, ...(decided ? [decided] : [])].every(fitsLine))
+      return no("too_large", "the request is too long for the record");
     const allowed = decision?.verdict === "allow";
-    return this.#record((writer) => {
+    const answer = await this.#record((writer) => {
       tally.exchanges += 1;
       if (decision?.verdict === "deny") tally.denied += 1;
       this.#tape.begin(x, tape.bodies);
-      writer.write({ k: "request", x, connection, operation, method, path, headers });
+      writer.write(request);
       for (const frame of tape.git) writer.write(frame);
       if (body.kind === "none") this.#tape.noBody(x, "c2s");
       if (body.kind === "whole") this.#tape.data(x, "c2s", 0, body.bytes, allowed ? "complete" : "refused");
       if (body.kind === "stream") this.#tape.data(x, "c2s", 0, body.prefix);
-      if (decision) writer.write({ k: "decision", x, ...decision });
+      if (decided) writer.write(decided);
       const commits = allowed ? tape.git.flatMap((frame) => frame.commits ?? []) : [];
       for (const { id } of commits) this.#tape.along(() => rows.addPushed(id));
     });
+    // Cut by the end that came meanwhile: nothing of it may leave any more.
+    return this.#ending ? this.#over(session) : answer;
+  }
+
+  /** Tells the directory too, so that whoever asks it next is given a new session. */
+  async #over(session: SessionId): Promise<Answer<null>> {
+    await this.means.directory.tell(this.#view());
+    return no("session_ended", `session ${session} has ended`);
   }
 
   /** Opens the session unless it is open. Its open head is in the ledger before this returns (EVIDENCE §3). */
@@ -106,9 +116,12 @@ export abstract class SessionObject extends DurableObject {
   }
 
   async respond(x: ExchangeId, tape: ResponseTape): Promise<Answer<null>> {
+    const refusal = tape.refusal && { refusal: tape.refusal };
+    const response = { k: "response", x, status: tape.status, headers: tape.headers, ...refusal } as const;
+    if (!fitsLine(response))
+      return no("upstream_protocol", "the answer's headers are too long for the record");
     return this.#recordLive(x, (writer) => {
-      const refusal = tape.refusal && { refusal: tape.refusal };
-      writer.write({ k: "response", x, status: tape.status, headers: tape.headers, ...refusal });
+      writer.write(response);
       if (tape.bytes) this.#tape.data(x, "s2c", 0, tape.bytes, tape.end);
       else if (tape.end) this.#tape.endBody(x, "s2c", tape.end);
     });

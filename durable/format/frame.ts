@@ -114,6 +114,16 @@ export function frameLine(seq: number, at: number, salt: string, frame: Frame): 
   return `{"v":1,"seq":${seq},"t":"${new Date(at).toISOString()}","salt":"${salt}",${rest.slice(1)}`;
 }
 
+/** What stands before a frame's own members at most: the prefix with a `seq` of 16 digits. */
+const PREFIX_MAX = 112;
+
+/** Whether the frame's line is short enough wherever it stands. A letter takes at most three bytes of UTF-8 for one of UTF-16. */
+export function fitsLine(frame: Frame): boolean {
+  const rest = JSON.stringify(frame);
+  const room = LINE_MAX - PREFIX_MAX;
+  return rest.length * 3 <= room || new TextEncoder().encode(rest).byteLength <= room;
+}
+
 const PREFIX =
   /^\{"v":1,"seq":(0|[1-9]\d*),"t":"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z)","salt":"([A-Za-z0-9+/]{22}==)"[,}]/;
 

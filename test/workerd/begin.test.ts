@@ -1,0 +1,58 @@
+import { beforeAll, beforeEach, expect, test } from "vitest";
+import { LINE_MAX } from "#durable/format/frame.ts";
+import { acknowledged, alice, type LiveSession, openSession, request, verdict } from "./live-session.ts";
+import { archive, clock, knowKey } from "./main.ts";
+
+beforeAll(knowKey);
+beforeEach(() => {
+  clock.ahead = 0;
+  archive.faults.length = 0;
+});
+
+async function sealedWhole(live: LiveSession): Promise<void> {
+  await live.session.end("request");
+  await live.sealed();
+  const { integrity, completeness, findings } = await verdict(live.id);
+  expect({ integrity, completeness, findings }).toEqual({
+    integrity: "VALID",
+    completeness: "COMPLETE",
+    findings: [],
+  });
+}
+
+const long = "a".repeat(LINE_MAX);
+const decision = { verdict: "deny", policies: [], set: "0".repeat(64), reason: "", denied: [] } as const;
+
+test.each([
+  ["path", { path: `/${long}` }],
+  ["header", { headers: [["user-agent", long]] as const }],
+  ["decision", { decision: { ...decision, denied: [{ part: long, reason: "" }] } }],
+  ["letters of three bytes", { path: `/${"€".repeat(LINE_MAX / 3)}` }],
+])(
+  "a request whose %s is too long for a line is refused, and leaves nothing in the record",
+  async (_, over) => {
+    const live = await openSession(`long ${_}`);
+    await live.exchange();
+    const tape = request(over);
+    expect(await live.session.begin(live.id, alice, tape)).toMatchObject({ no: { code: "too_large" } });
+    await live.exchange();
+    await sealedWhole(live);
+    expect(live.frames().filter((frame) => frame["x"] === tape.x)).toEqual([]);
+  },
+);
+
+test("an exchange that begins while its session is being ended is refused, and is not in the record", async () => {
+  const live = await openSession("race");
+  await live.exchange();
+  await live.forget();
+  const tape = request();
+  // With an opening the session first tells the directory of itself: the end comes meanwhile.
+  const [begun, ended] = await Promise.all([
+    live.session.begin(live.id, alice, tape),
+    live.session.end("killed", "somebody"),
+  ]);
+  acknowledged(ended);
+  expect(begun).toMatchObject({ no: { code: "session_ended" } });
+  await sealedWhole(live);
+  expect(live.frames().filter((frame) => frame["x"] === tape.x)).toEqual([]);
+});
