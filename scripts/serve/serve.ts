@@ -103,7 +103,7 @@ function announce(running: Running, settings: Settings): void {
     console.log(`archive ${settings.archive.path} (a directory: not WORM)`);
   for (const { name, kind } of settings.connections) {
     console.log(
-      `${kind} clone with a token: git -c http.extraHeader="Authorization: Bearer $STENO_TOKEN" clone ${gateway}/git/${name}/<repository>`,
+      `${kind} clone with a token: git -c http.${gateway}/.extraHeader="Authorization: Bearer $STENO_TOKEN" clone ${gateway}/git/${name}/<repository>`,
     );
   }
   if (settings.connections.length > 0) {
