@@ -22,18 +22,19 @@ const COMMANDS: Readonly<Record<string, Command>> = {
     load: async () => (await import("./check/check.ts")).check,
   },
   session: {
-    usage: "session list|show|end|kill [ID] [--json]",
-    does: "live and sealed sessions",
+    usage: "session list|show|end|kill [ID] [--mine] [--gateway URL] [--console URL] [--json]",
+    does: "live and sealed sessions, of everybody or with --mine one's own",
     load: async () => (await import("./cli/session.ts")).session,
   },
   fetch: {
-    usage: "fetch ID [-o DIR]",
+    usage: "fetch ID [-o DIR] [--config steno.toml] [--json]",
     does: "copy a sealed session from the archive",
     load: async () => (await import("./cli/fetch.ts")).fetchSession,
   },
   verify: {
-    usage: "verify PATH [--key seal.pub] [--origin HOST] [--json]",
-    does: "verify sealed sessions offline; no gateway needed",
+    usage:
+      "verify PATH|s3://BUCKET/PREFIX [--key seal.pub] [--origin HOST] [--endpoint URL] [--region NAME] [--json]",
+    does: "verify sealed sessions; no gateway needed, and for a PATH no network",
     load: async () => (await import("./cli/verify.ts")).verify,
   },
   keys: {
@@ -44,8 +45,7 @@ const COMMANDS: Readonly<Record<string, Command>> = {
 };
 
 export function help(): string {
-  const width = Math.max(...Object.values(COMMANDS).map(({ usage }) => usage.length));
-  const rows = Object.values(COMMANDS).map(({ usage, does }) => `  steno ${usage.padEnd(width)}  ${does}`);
+  const rows = Object.values(COMMANDS).flatMap(({ usage, does }) => [`  steno ${usage}`, `      ${does}`]);
   return ["usage:", ...rows, "", "exit: 0 nothing found, 1 something found or refused, 2 could not run"].join(
     "\n",
   );

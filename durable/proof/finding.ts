@@ -59,6 +59,8 @@ const CODES = {
   /** Larger than this verifier holds in memory: nothing is said of its commits. */
   pack_unchecked: ["warning", "none"],
   retention_short: ["error", "none"],
+  /** What was sealed is there, and whoever reads the store without a version id gets something else. */
+  object_covered: ["warning", "none"],
 } as const satisfies Record<string, readonly [Severity, Effect]>;
 
 export type FindingCode = keyof typeof CODES;

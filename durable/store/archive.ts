@@ -30,6 +30,8 @@ export type Stat = {
   /** Milliseconds since 1970; absent when the object is not locked. */
   readonly retainUntil?: number;
   readonly mode?: string;
+  /** Who asks the store for the key alone gets something else: another version, or nothing, lies over the object. */
+  readonly covered?: boolean;
 };
 
 /** The key holds other bytes than ours. Never retried: somebody has to look. */

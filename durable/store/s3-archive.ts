@@ -100,8 +100,9 @@ class S3Archive implements Archive {
     requireKey(key);
     return await this.#call("stat", key, async (signal) => {
       const name = this.#options.prefix + key;
-      const first = await this.#bucket.first(name, signal);
-      return first === undefined ? undefined : await this.#bucket.stat(name, first, signal);
+      const { first, covered } = await this.#bucket.history(name, signal);
+      if (first === undefined) return undefined;
+      return { ...(await this.#bucket.stat(name, first, signal)), ...(covered && { covered }) };
     });
   }
 

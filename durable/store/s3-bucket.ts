@@ -20,6 +20,8 @@ export type S3Place = {
   readonly region: string;
   readonly accessKeyId: string;
   readonly secretAccessKey: string;
+  /** Of keys that were lent for a while. */
+  readonly sessionToken?: string;
   /** Keys asked for in one listing; the store's own limit is 1,000. */
   readonly pageSize?: number;
   /** The global one when absent. */
@@ -28,6 +30,12 @@ export type S3Place = {
 
 export type ObjectRead = { readonly stat: Stat; readonly body: ReadableStream<Uint8Array> };
 export type Page = { readonly keys: readonly string[]; readonly next?: Marker };
+type Version = {
+  readonly key: string;
+  readonly id: string | undefined;
+  /** Equal for equal bytes. */
+  readonly tag: string | undefined;
+};
 export type Marker = { readonly key: string; readonly version: string | undefined };
 
 export class S3Bucket {
@@ -45,20 +53,30 @@ export class S3Bucket {
     this.#writer = new S3Client({ ...clientConfig(place), maxAttempts: 1 });
   }
 
-  /**
-   * The version of a key that was stored first, whatever was put over it, delete markers included. S3 lists the
-   * versions of a key newest first.
-   */
+  /** The version of a key that was stored first, whatever was put over it, delete markers included. */
   async first(key: string, signal: AbortSignal): Promise<string | undefined> {
-    let first: string | undefined;
+    return (await this.history(key, signal)).first;
+  }
+
+  /** That version, and whether another one with other bytes, or a delete marker, lies over it. */
+  async history(
+    key: string,
+    signal: AbortSignal,
+  ): Promise<{ readonly first: string | undefined; readonly covered: boolean }> {
+    let first: Version | undefined;
+    let covered = false;
     let marker: Marker | undefined;
     do {
       const page = await this.#versions(key, marker, signal);
-      for (const version of page.versions) if (version.key === key) first = version.id ?? first;
+      // S3 lists the versions of a key newest first.
+      for (const version of page.versions.filter((each) => each.key === key)) {
+        covered ||= version.id === undefined || (first !== undefined && version.tag !== first.tag);
+        if (version.id !== undefined) first = version;
+      }
       // The key itself comes before all longer ones.
       marker = page.versions.some((version) => version.key !== key) ? undefined : page.next;
     } while (marker);
-    return first;
+    return { first: first?.id, covered };
   }
 
   /** Gives the version it made; `null` (S3's word) in a bucket without versions. */
@@ -120,13 +138,13 @@ export class S3Bucket {
       VersionIdMarker: from?.version,
     });
     const reply = await this.#reader.send(command, { abortSignal: signal });
-    const versions: { key: string; id: string | undefined }[] = [];
-    for (const { Key, VersionId } of reply.Versions ?? []) {
+    const versions: Version[] = [];
+    for (const { Key, VersionId, ETag } of reply.Versions ?? []) {
       if (Key === undefined) throw new Error("a listed version without a key");
-      versions.push({ key: Key, id: VersionId ?? "null" });
+      versions.push({ key: Key, id: VersionId ?? "null", tag: ETag });
     }
     for (const { Key } of reply.DeleteMarkers ?? [])
-      if (Key !== undefined) versions.push({ key: Key, id: undefined });
+      if (Key !== undefined) versions.push({ key: Key, id: undefined, tag: undefined });
     if (!reply.IsTruncated) return { versions };
     const { NextKeyMarker: key, NextVersionIdMarker: version } = reply;
     if (key === undefined) throw new Error("a cut listing that does not say where it goes on");
@@ -140,7 +158,11 @@ function clientConfig(place: S3Place): S3ClientConfig {
     endpoint: place.endpoint,
     region: place.region,
     forcePathStyle: true,
-    credentials: { accessKeyId: place.accessKeyId, secretAccessKey: place.secretAccessKey },
+    credentials: {
+      accessKeyId: place.accessKeyId,
+      secretAccessKey: place.secretAccessKey,
+      ...(place.sessionToken === undefined ? {} : { sessionToken: place.sessionToken }),
+    },
     requestHandler: new FetchHttpHandler({
       requestInit: () => ({ redirect: "manual" }),
       ...(place.fetch ? { customFetch: place.fetch } : {}),

@@ -1,36 +1,47 @@
-/** `steno verify PATH`: findings one a line, then the two verdicts. Needs no gateway, no configuration and no network. */
+/** `steno verify PATH|s3://…`: findings one a line, then the two verdicts. Needs no gateway and no configuration. */
 import { readFile, stat } from "node:fs/promises";
 import { basename, join, resolve } from "node:path";
 import * as v from "valibot";
 import { SessionId } from "#durable/format/ids.ts";
 import { SEAL_PUB, sessionFolder } from "#durable/format/layout.ts";
 import { importSealKey, readPem, type SealKey } from "#durable/proof/key.ts";
+import type { Source } from "#durable/proof/read/source.ts";
 import {
   type Verified,
   type VerifyOptions,
   verifyArchive,
   verifyFolder,
 } from "#durable/proof/verify/archive.ts";
+import { type BucketOptions, bucketSource, isBucketUrl } from "#scripts/verify/bucket.ts";
 import { folderSource } from "#scripts/verify/folder.ts";
 import { readFlags, UsageFault } from "./flags.ts";
 
-/** Where the evidence is: an archive's root, a session's folder within one, or a session's folder on its own. */
-type Place =
-  | { readonly kind: "archive"; readonly root: string; readonly only?: SessionId }
-  | { readonly kind: "folder"; readonly root: string; readonly session?: SessionId };
+const FLAGS = { key: "text", origin: "text", endpoint: "text", region: "text", json: "flag" } as const;
 
-export async function verify(args: string[]): Promise<number> {
-  const { values, rest } = readFlags(args, { key: "text", origin: "text", json: "flag" }, 1);
+/** Where the evidence is: an archive's root, a session's folder within one, or a session's folder on its own. */
+type Place = { readonly root: string; readonly source: Source } & (
+  | { readonly kind: "archive"; readonly store: boolean; readonly only?: SessionId }
+  | { readonly kind: "folder"; readonly session?: SessionId }
+);
+
+type Environment = Readonly<Record<string, string | undefined>>;
+
+export async function verify(args: string[], env: Environment = process.env): Promise<number> {
+  const { values, rest } = readFlags(args, FLAGS, 1);
   const [path] = rest;
   if (path === undefined) throw new UsageFault("verify needs the path of an archive or of a session");
-  const place = await findPlace(path);
+  const { endpoint, region } = values;
+  if (!isBucketUrl(path) && (endpoint ?? region) !== undefined)
+    throw new UsageFault("--endpoint and --region are for s3://bucket/prefix");
+  const place = isBucketUrl(path) ? await inBucket(path, { endpoint, region, env }) : await onDisk(path);
   const key = values.key === undefined ? undefined : await readKeyFile(values.key);
   const options: VerifyOptions = {
     now: Date.now(),
     ...(key && { key }),
     ...(values.origin !== undefined && { origin: values.origin }),
+    retention: place.kind === "archive" && place.store,
   };
-  const source = folderSource(place.root);
+  const { source } = place;
   if (place.kind === "folder" && !key && !(await source.stat(SEAL_PUB)))
     throw new Error(
       `there is no key to verify with: give --key seal.pub, or put it at ${join(path, SEAL_PUB)}`,
@@ -43,8 +54,18 @@ export async function verify(args: string[]): Promise<number> {
   return verified.findings.length === 0 ? 0 : 1;
 }
 
-async function findPlace(path: string): Promise<Place> {
-  if (/^[a-z0-9]+:\/\//.test(path)) throw new UsageFault(`verify reads directories; ${path} is not one`);
+/** A store is read as it is, so what it says of retention is checked as well. */
+async function inBucket(url: string, options: BucketOptions): Promise<Place> {
+  const bucket = bucketSource(url, options);
+  const place: Place = { kind: "archive", store: true, ...bucket };
+  for (const prefix of ["trust/", "log/", "sessions/"])
+    for await (const _ of bucket.source.list(prefix)) return place;
+  throw new Error(`${url} holds no archive (sessions/, log/)`);
+}
+
+async function onDisk(path: string): Promise<Place> {
+  if (/^[a-z0-9]+:\/\//.test(path))
+    throw new UsageFault(`verify reads directories and s3://bucket/prefix; ${path} is neither`);
   const root = resolve(path);
   const found = await stat(root).catch((cause: unknown) => {
     throw new Error(`${path} cannot be read`, { cause });
@@ -56,18 +77,20 @@ async function findPlace(path: string): Promise<Place> {
     const folder = sessionFolder(session);
     const above = resolve(root, "../../../../..");
     if (resolve(above, folder) === root && (await isDirectory(join(above, "log/entry"))))
-      return { kind: "archive", root: above, only: session };
+      return { ...archiveAt(above), only: session };
   }
-  if (await isDirectory(join(root, "sessions"))) return { kind: "archive", root };
-  const names: string[] = [];
-  for await (const key of folderSource(root).list("")) {
-    names.push(key);
+  if (await isDirectory(join(root, "sessions"))) return archiveAt(root);
+  const source = folderSource(root);
+  for await (const key of source.list("")) {
     if (/^(seal\.sigstore\.json|frames-\d{6}\.ndjson\.zst)$/.test(key))
-      return { kind: "folder", root, ...(session !== undefined && { session }) };
-    if (/^log\/entry\//.test(key)) return { kind: "archive", root };
+      return { kind: "folder", root, source, ...(session !== undefined && { session }) };
+    if (/^log\/entry\//.test(key)) return archiveAt(root);
   }
   throw new Error(`${path} holds neither an archive (sessions/, log/) nor a session (seal.sigstore.json)`);
 }
+
+const archiveAt = (root: string) =>
+  ({ kind: "archive", store: false, root, source: folderSource(root) }) as const;
 
 /** A place that cannot be looked at is not one that holds evidence: the caller then says what it found nowhere. */
 async function isDirectory(path: string): Promise<boolean> {
@@ -93,7 +116,7 @@ function print(verified: Verified, place: Place, keyPath: string | undefined, js
   for (const { code, object, message } of findings) console.log(`${code} ${object}: ${message}`);
   if (keyPath === undefined)
     console.error(
-      `key ${key?.hint ?? "none"} from ${join(place.root, SEAL_PUB)}: give --key to hold it against your own`,
+      `key ${key?.hint ?? "none"} from ${place.root}/${SEAL_PUB}: give --key to hold it against your own`,
     );
   console.log(`${integrity} ${completeness} sessions=${sessions} frames=${frames}`);
 }

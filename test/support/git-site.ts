@@ -90,7 +90,8 @@ export const SOUND = { code: 0, verdict: "VALID COMPLETE" } as const;
 
 type Listed = { readonly session: string; readonly status: string };
 
-async function endSessions(node: Node, token: string): Promise<void> {
+/** Ends every session that is open, and is back when all are sealed. */
+export async function endSessions(node: Node, token: string): Promise<void> {
   const headers = { authorization: `Bearer ${token}` };
   const list = async (): Promise<readonly Listed[]> => {
     const response = await fetch(`${node.console()}/api/v1/sessions`, { headers });

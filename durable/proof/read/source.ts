@@ -14,4 +14,6 @@ export type ObjectStat = {
   /** Milliseconds since 1970; absent when the object is not locked. */
   readonly retainUntil?: number;
   readonly mode?: string;
+  /** Another version, or a delete marker, lies over the object in the store. */
+  readonly covered?: boolean;
 };

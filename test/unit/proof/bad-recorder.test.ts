@@ -224,6 +224,19 @@ describe("retention", () => {
   });
 });
 
+test("an object that something else lies over in the store is found, whatever its retention", async () => {
+  const archive = new Archive();
+  const { folder } = await inlineSession(archive);
+  const object = `${folder}seal.sigstore.json`;
+  const covering: Source = {
+    ...source(archive.objects),
+    stat: async (key) => ({ bytes: 1, ...(key === object && { covered: true }) }),
+  };
+  const verified = await verifyArchive(covering, { now, retention: true });
+  expect(verified).toMatchObject({ integrity: "VALID", completeness: "COMPLETE" });
+  expect(verified.findings).toMatchObject([{ code: "object_covered", object, severity: "warning" }]);
+});
+
 describe("a session with many findings", () => {
   test("names twenty of a sort and counts the rest", async () => {
     const { verified } = await found((archive) =>

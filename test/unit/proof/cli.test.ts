@@ -108,7 +108,12 @@ test("what cannot be verified at all is an error, not a verdict", async () => {
   await expect(verify([join(root, "trust")])).rejects.toThrow("neither an archive");
   await expect(verify([root, "--key", join(root, entryKey(0))])).rejects.toThrow("cannot be used");
   await expect(verify([])).rejects.toThrow(UsageFault);
-  await expect(verify(["s3://bucket/prefix"])).rejects.toThrow(UsageFault);
+  await expect(verify(["gs://bucket/prefix"])).rejects.toThrow(UsageFault);
+  await expect(verify([root, "--region", "eu-north-1"])).rejects.toThrow(UsageFault);
+  await expect(verify(["s3://bucket/prefix"], {})).rejects.toThrow("AWS_ACCESS_KEY_ID is not set");
+  await expect(verify(["s3://bucket"], { AWS_ACCESS_KEY_ID: "x" })).rejects.toThrow("AWS_SECRET_ACCESS_KEY");
+  await expect(verify(["s3://", "--region", "x"], {})).rejects.toThrow("is not s3://bucket");
+  await expect(verify(["s3://b", "--endpoint", "localhost"], {})).rejects.toThrow("not the URL of a store");
 });
 
 test("a folder lists its files ascending, follows no link, and leaves out what is still being written", async () => {

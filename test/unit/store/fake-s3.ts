@@ -230,8 +230,10 @@ function listVersions(bucket: Bucket, query: URLSearchParams, fault: Fault | und
   const cut = last !== undefined && from + page.length < all.length;
   if (turn === "unordered") page.reverse();
   const rows = page.map(({ key, version }) => {
-    const row = `<Key>${key}</Key><VersionId>${version.id}</VersionId><Size>${version.bytes.length}</Size>`;
-    return version.marker ? `<DeleteMarker>${row}</DeleteMarker>` : `<Version>${row}</Version>`;
+    const row = `<Key>${key}</Key><VersionId>${version.id}</VersionId>`;
+    if (version.marker) return `<DeleteMarker>${row}</DeleteMarker>`;
+    const tag = createHash("md5").update(version.bytes).digest("hex");
+    return `<Version>${row}<ETag>"${tag}"</ETag><Size>${version.bytes.length}</Size></Version>`;
   });
   const next =
     cut && turn !== "without a marker"

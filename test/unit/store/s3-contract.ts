@@ -71,7 +71,7 @@ export function s3Contract(name: string, make: () => Promise<Store>): void {
         await raw.send(new PutObjectCommand({ ...object(key), Body: bytesOf(text) }));
       }
       expect(await archive.get(key)).toEqual(bytesOf("true"));
-      expect((await archive.stat(key))?.bytes).toBe(4);
+      expect(await archive.stat(key)).toMatchObject({ bytes: 4, covered: true });
       expect((await archive.put(key, bytesOf("true"), { locked: true })).bytes).toBe(4);
       expect(await keysOf(archive, key)).toEqual([key]);
     });
@@ -79,11 +79,20 @@ export function s3Contract(name: string, make: () => Promise<Store>): void {
     test("a delete marker hides nothing, and putting again adds nothing", async () => {
       const key = `${fresh()}/a`;
       await archive.put(key, bytesOf("kept"), { locked: true });
+      expect(await archive.stat(key)).not.toHaveProperty("covered");
       await raw.send(new DeleteObjectCommand(object(key)));
+      expect(await archive.stat(key)).toMatchObject({ covered: true });
       expect(await archive.get(key)).toEqual(bytesOf("kept"));
       expect(await keysOf(archive, key)).toEqual([key]);
       await archive.put(key, bytesOf("kept"), { locked: true });
       expect(await versions(key)).toHaveLength(1);
+    });
+
+    test("a version of the same bytes, as a repeated put may leave, covers nothing", async () => {
+      const key = `${fresh()}/a`;
+      await archive.put(key, bytesOf("same"), { locked: true });
+      await raw.send(new PutObjectCommand({ ...object(key), Body: bytesOf("same") }));
+      expect(await archive.stat(key)).not.toHaveProperty("covered");
     });
 
     test("a locked object cannot be deleted, nor its retention shortened", async () => {
