@@ -140,7 +140,7 @@ async function steady(
   const { seconds, rounds } = size;
   const [token = ""] = tokens;
   if (parts.includes("small"))
-    show("Small requests at full speed", await measureSmall(targets, file, { seconds, rounds }));
+    show("Small requests at full speed", await measureSmall(targets, { tokens, file }, { seconds, rounds }));
   if (parts.includes("latency"))
     show(
       "Small requests at 100/s on one connection",

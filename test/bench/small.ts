@@ -46,12 +46,12 @@ export async function openSessions(target: Target, tokens: readonly string[]): P
 }
 
 /** One run of wrk. Throws when a single request failed: errors are fast, and would look like speed. */
-export async function load(target: Target, tokens: string, { connections, seconds }: Load): Promise<Run> {
+export async function load(target: Target, file: string, { connections, seconds }: Load): Promise<Run> {
   const url = `${target.url("small")}${SMALL_PATH}`;
   const pids = target.pids();
   const before = pids.map((pid) => cpuOf([pid]));
   const args = ["-t1", `-c${connections}`, `-d${seconds}s`, "--timeout", "10s", "-s", SCRIPT, url, "--"];
-  const out = await run("wrk", target.guarded ? [...args, tokens] : args, {
+  const out = await run("wrk", target.guarded ? [...args, file] : args, {
     timeoutMs: (seconds + 30) * 1000,
   });
   const after = pids.map((pid) => cpuOf([pid]));
@@ -66,19 +66,20 @@ export async function load(target: Target, tokens: string, { connections, second
   };
 }
 
+/** Sessions that nobody asked for ten seconds were put to rest meanwhile: they are woken before a target's turn. */
 export async function measureSmall(
   targets: readonly Target[],
-  tokens: string,
+  { tokens, file }: { readonly tokens: readonly string[]; readonly file: string },
   { seconds, rounds }: { readonly seconds: number; readonly rounds: number },
 ): Promise<Row[]> {
   const runs = new Map<string, Run[]>();
-  for (const target of targets)
-    await load(target, tokens, { connections: 16, seconds: Math.min(seconds, 2) });
+  for (const target of targets) await load(target, file, { connections: 16, seconds: Math.min(seconds, 2) });
   for (let round = 0; round < rounds; round++)
     for (const connections of CONNECTIONS)
       for (const target of targets) {
         const key = `${target.name} ${connections}`;
-        const got = await load(target, tokens, { connections, seconds });
+        await openSessions(target, tokens);
+        const got = await load(target, file, { connections, seconds });
         runs.set(key, [...(runs.get(key) ?? []), got]);
       }
   return CONNECTIONS.flatMap((connections) =>
