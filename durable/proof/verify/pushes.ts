@@ -10,8 +10,11 @@ import type { ReadFrame } from "../read/session.ts";
 import { dataLength } from "./tally.ts";
 
 type Claim = { readonly seq: number; readonly object: string; readonly id: string };
+type Update = Pick<RefUpdate, "ref" | "old" | "new">;
 type Push = {
-  readonly updates: readonly Pick<RefUpdate, "ref" | "old" | "new">[];
+  readonly updates: Update[];
+  /** The request frame had no room for every update: the `git` frames have them. */
+  readonly abridged: boolean;
   readonly gzip: boolean;
   readonly claims: Claim[];
   /** Of its body, in order; undefined once it cannot be put together. */
@@ -63,11 +66,13 @@ export class Pushes {
   }
 
   #begin(frame: Frame & { readonly k: "request" }): void {
-    const updates = frame.operation.kind === "git.push" ? frame.operation.updates : [];
+    const push = frame.operation.kind === "git.push" ? frame.operation : undefined;
+    const updates = [...(push?.updates ?? [])];
+    const abridged = push?.omitted !== undefined;
     const gzip = frame.headers.some(
       ([name, value]) => name.toLowerCase() === "content-encoding" && value === "gzip",
     );
-    this.#live.set(frame.x, { updates: updates ?? [], gzip, claims: [], parts: [], size: 0 });
+    this.#live.set(frame.x, { updates, abridged, gzip, claims: [], parts: [], size: 0 });
   }
 
   #claim(frame: GitFrame, seq: number, object: string): void {
@@ -77,13 +82,16 @@ export class Pushes {
       push?.claims.push({ seq, object, id });
       if (ended) this.#checkClaim({ seq, object, id }, ended);
     }
-    for (const update of frame.updates ?? [])
-      if (push && !push.updates.some((other) => sameUpdate(update, other)))
+    for (const update of frame.updates ?? []) {
+      if (!push || push.updates.some((other) => sameUpdate(update, other))) continue;
+      if (push.abridged) push.updates.push(update);
+      else
         this.#report(
           "push_differs",
           object,
           `frame ${seq} has an update of ${update.ref} that the request has not`,
         );
+    }
   }
 
   #add(push: Push, bytes: Uint8Array | undefined, x: string, object: string): void {
@@ -167,5 +175,4 @@ export class Pushes {
   }
 }
 
-const sameUpdate = (a: Pick<RefUpdate, "ref" | "old" | "new">, b: typeof a): boolean =>
-  a.ref === b.ref && a.old === b.old && a.new === b.new;
+const sameUpdate = (a: Update, b: Update): boolean => a.ref === b.ref && a.old === b.old && a.new === b.new;

@@ -266,6 +266,22 @@ describe("a push", () => {
     expect(codes(verified)).toContain("push_differs");
   });
 
+  test("of more refs than its request has room for is held against its git frames", async () => {
+    const abridged = (r: Recording, claimed: Pushed["updates"]) => {
+      const x = r.exchange();
+      requestPush(r, x, { ...pushed, updates: [] }, pushed.updates.length);
+      claim(r, x, [], claimed);
+      r.decide(x, "allow");
+      r.raw(x, "c2s", 0, pushed.body, undefined, "complete");
+      r.respond(x);
+      r.end(x, "s2c", 0);
+    };
+    expect((await pushing((r) => abridged(r, pushed.updates))).verified.findings).toEqual([]);
+    const other = pushed.updates.map((update) => ({ ...update, ref: "refs/heads/other" }));
+    for (const said of [[], other, [...pushed.updates, ...other]])
+      expect(codes((await pushing((r) => abridged(r, said))).verified)).toEqual(["push_differs"]);
+  });
+
   test("whose body ends with its last bytes, not with a frame of its own, is checked like any", async () => {
     const whole = (r: Recording, commits: readonly string[], body = pushed.body) => {
       const x = r.exchange();

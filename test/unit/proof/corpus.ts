@@ -66,7 +66,12 @@ export function pushBody(
   }
 }
 
-export function requestPush(recording: Recording, x: ExchangeId, { updates }: Pushed): void {
+export function requestPush(
+  recording: Recording,
+  x: ExchangeId,
+  { updates }: Pushed,
+  omitted?: number,
+): void {
   const operation = {
     kind: "git.push",
     repository: "app",
@@ -74,6 +79,7 @@ export function requestPush(recording: Recording, x: ExchangeId, { updates }: Pu
     capabilities: [],
     options: [],
     atomic: false,
+    ...(omitted === undefined ? {} : { omitted }),
   } as const;
   recording.write({
     k: "request",
