@@ -36,6 +36,8 @@ export interface Node {
   output(): string;
   /** Runs `steno …` with this node's configuration; the exit code is part of the answer. */
   cli(...args: string[]): Promise<{ code: number; out: string; err: string }>;
+  /** Id of `steno serve` itself, for signals. */
+  pid(): number;
   /** Ids of the workerd processes of this node. */
   workerds(): number[];
   /** Ends the node at once, with everything it started, and starts it again on the same state. */
@@ -75,6 +77,12 @@ export async function startNode(options: NodeOptions): Promise<Node> {
   const url = (name: string) =>
     new RegExp(`^${name} (http://\\S+)$`, "m").exec(output().slice(mark))?.[1] ?? "";
   let mark = 0;
+  const pid = (): number => {
+    const found =
+      child && members(child.pid).find((each) => /^\S+ \S+steno\.ts serve /.test(commandOf(each)));
+    if (found === undefined) throw new Error("steno serve does not run");
+    return found;
+  };
   const node: Node = {
     directory,
     config,
@@ -98,11 +106,11 @@ export async function startNode(options: NodeOptions): Promise<Node> {
       await node.start();
     },
     async terminate() {
-      const pid = child && members(child.pid).find((each) => commandOf(each).includes("steno.ts"));
-      if (pid !== undefined) process.kill(pid, "SIGTERM");
+      process.kill(pid(), "SIGTERM");
       await until(() => child?.running() !== true, "steno serve to stop");
     },
     cli: (...args) => cli([...args], config, env),
+    pid,
     workerds: () => (child ? members(child.pid).filter((pid) => /^\S*\/workerd /.test(commandOf(pid))) : []),
     async stop() {
       await child?.stop();
