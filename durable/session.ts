@@ -16,6 +16,9 @@ import { type Live, SessionTape } from "./session-tape.ts";
 export type Ending = { readonly reason: EndReason | "truncated"; readonly at: number };
 export type Opened = { readonly session: SessionId; readonly opening: Opening; readonly at: number };
 
+/** Commits of one session: the last head names them all, and is one value of a row. A push alone brings no more. */
+const COMMITS_MAX = 25_000;
+
 export abstract class SessionObject extends DurableObject {
   protected abstract readonly means: Means;
   #tape!: SessionTape;
@@ -24,6 +27,7 @@ export abstract class SessionObject extends DurableObject {
   #ending: Ending | undefined;
   #opening: Promise<void> | undefined;
   #headSize = 0;
+  #pushed = 0;
   #attempts = 0;
   readonly #waiting = new Set<(reason: string) => void>();
 
@@ -53,6 +57,7 @@ export abstract class SessionObject extends DurableObject {
     this.#opened = rows.fact<Opened>("opened");
     this.#ending = rows.fact<Ending>("ending");
     this.#headSize = rows.heads().at(-1)?.size ?? 0;
+    this.#pushed = rows.pushedCount();
     const exchanges = this.#tape.inherited();
     // An alarm is lost when the object dies under it, or when the runtime has tried it too often.
     if (this.#opened && !rows.fact("sealed") && (await ctx.storage.getAlarm()) === null)
@@ -83,6 +88,12 @@ export abstract class SessionObject extends DurableObject {
     if (![request, ...tape.git, ...(decided ? [decided] : [])].every(fitsLine))
       return no("too_large", "the request is too long for the record");
     const allowed = decision?.verdict === "allow";
+    const commits = allowed ? tape.git.flatMap((frame) => frame.commits ?? []) : [];
+    if (this.#pushed > 0 && this.#pushed + commits.length > COMMITS_MAX) {
+      await this.end("max");
+      return this.#over(session);
+    }
+    this.#pushed += commits.length;
     const answer = await this.#record((writer) => {
       tally.exchanges += 1;
       if (decision?.verdict === "deny") tally.denied += 1;
@@ -93,7 +104,6 @@ export abstract class SessionObject extends DurableObject {
       if (body.kind === "whole") this.#tape.data(x, "c2s", 0, body.bytes, allowed ? "complete" : "refused");
       if (body.kind === "stream") this.#tape.data(x, "c2s", 0, body.prefix);
       if (decided) writer.write(decided);
-      const commits = allowed ? tape.git.flatMap((frame) => frame.commits ?? []) : [];
       for (const { id } of commits) this.#tape.along(() => rows.addPushed(id));
     });
     // Cut by the end that came meanwhile: nothing of it may leave any more.

@@ -15,13 +15,13 @@ import { leafHash, type Range } from "#durable/proof/merkle.ts";
 
 /** A frames segment holds at most this many bytes of lines with their LFs (EVIDENCE §2). */
 export const FRAMES_MAX = 16 * 1024 * 1024;
-/** A bytes segment holds at most this many bytes. */
-export const BYTES_MAX = 64 * 1024 * 1024;
+/** A bytes segment holds at most this many bytes: a quarter of EVIDENCE §2's bound, since it is put as a whole (decision 007). */
+export const BYTES_MAX = 16 * 1024 * 1024;
 /** Chunks above this are never looked at for text: hashing them once is all a bulk transfer pays for. */
 const TEXT_MAX = 256 * 1024;
 /** Text up to this fits into a line however it is escaped. */
 const ESCAPED_MAX = 10 * 1024;
-/** One row of a bytes segment: SQLite takes values of at most 8 MB here. */
+/** One row of a bytes segment, or of lines: SQLite takes values of at most 10 MB here. */
 const CHUNK_MAX = 1024 * 1024;
 
 /** What a session has counted so far, and which exchanges are under way. Stored with every batch. */
@@ -225,7 +225,7 @@ export class FrameWriter {
     this.tally.framesSize += line.byteLength;
     this.tally.at = this.#now();
     let open = this.#lines.at(-1);
-    if (open?.segment !== this.tally.framesSegment) {
+    if (open?.segment !== this.tally.framesSegment || open.size + line.byteLength > CHUNK_MAX) {
       open = { segment: this.tally.framesSegment, first: seq, parts: [], leaves: [], size: 0 };
       this.#lines.push(open);
     }

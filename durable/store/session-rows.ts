@@ -31,7 +31,7 @@ export const SESSION_MIGRATIONS: readonly string[] = [
    CREATE TABLE pushed(oid TEXT PRIMARY KEY) WITHOUT ROWID;`,
 ];
 
-/** A SQLite value is at most 8 MB here; packed objects are kept in parts well below it. */
+/** A SQLite value is at most 10 MB here; packed objects are kept in parts well below it. */
 const PART = 1024 * 1024;
 
 export type SessionRows = ReturnType<typeof sessionRows>;
@@ -142,6 +142,7 @@ export function sessionRows(sql: SqlStorage) {
     addPushed: (oid: string): void => {
       sql.exec("INSERT OR IGNORE INTO pushed VALUES (?)", oid);
     },
+    pushedCount: (): number => all<{ count: number }>("SELECT count(*) AS count FROM pushed")[0]?.count ?? 0,
     pushed: (): string[] => all<{ oid: string }>("SELECT oid FROM pushed ORDER BY oid").map((row) => row.oid),
   };
 }

@@ -1,5 +1,6 @@
 import { beforeAll, beforeEach, expect, test } from "vitest";
 import { LINE_MAX } from "#durable/format/frame.ts";
+import type { RequestTape } from "#durable/format/tape.ts";
 import { acknowledged, alice, type LiveSession, openSession, request, verdict } from "./live-session.ts";
 import { archive, clock, knowKey } from "./main.ts";
 
@@ -55,4 +56,43 @@ test("an exchange that begins while its session is being ended is refused, and i
   expect(begun).toMatchObject({ no: { code: "session_ended" } });
   await sealedWhole(live);
   expect(live.frames().filter((frame) => frame["x"] === tape.x)).toEqual([]);
+});
+
+/** What is recorded of a push of `count` commits, none of them pushed before. */
+function pushed(count: number, message = ""): RequestTape {
+  const tape = request();
+  const person = { author: "", committer: "", message, signed: false };
+  const commits = Array.from({ length: count }, () => {
+    const id = (next++).toString(16).padStart(40, "0");
+    return { id, tree: id, parents: [], ...person };
+  });
+  const git = Array.from({ length: Math.ceil(count / 50) }, (_, i) => {
+    return { k: "git", x: tape.x, commits: commits.slice(i * 50, i * 50 + 50) } as const;
+  });
+  return { ...tape, git };
+}
+let next = 1;
+
+test("a push whose commits take more than a row holds is recorded", async () => {
+  const live = await openSession("long push");
+  const tape = pushed(15_000, "m".repeat(800));
+  acknowledged(await live.session.begin(live.id, alice, tape));
+  acknowledged(await live.session.respond(tape.x, { status: 200, headers: [], end: "complete" }));
+  // Their packs are not recorded here, so nothing is asked of a verifier.
+  await live.session.end("request");
+  await live.sealed();
+  expect(live.frames().filter((frame) => frame["k"] === "git")).toHaveLength(300);
+});
+
+test("a session that has pushed as many commits as its last head can name ends, and is sealed", async () => {
+  const live = await openSession("many pushes");
+  for (let i = 0; i < 2; i++) {
+    const tape = pushed(12_500);
+    acknowledged(await live.session.begin(live.id, alice, tape));
+    acknowledged(await live.session.respond(tape.x, { status: 200, headers: [], end: "complete" }));
+  }
+  const more = await live.session.begin(live.id, alice, pushed(1));
+  expect(more).toMatchObject({ no: { code: "session_ended" } });
+  expect(await live.session.view()).toMatchObject({ reason: "max" });
+  await live.sealed();
 });

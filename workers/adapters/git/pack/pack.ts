@@ -13,6 +13,8 @@ export const OBJECT_MAX = 1024 * 1024;
 const KEPT_MAX = 32 * 1024 * 1024;
 const INFLATED_MAX = 64 * 1024 * 1024;
 const OBJECTS_MAX = 50_000;
+/** A session's last head names every commit of its pushes: what one push brings must fit. */
+export const COMMITS_MAX = 25_000;
 const UNREAD_MAX = 1_000;
 
 type Bytes = Uint8Array<ArrayBuffer>;
@@ -70,7 +72,8 @@ class Pack {
     if (magic !== 0x5041434b || (version !== 2 && version !== 3)) throw broken("it is not of version 2 or 3");
     let at = 12;
     for (let i = 0; i < objects; i++) {
-      const next = i < OBJECTS_MAX ? this.#object(at) : undefined;
+      const room = i < OBJECTS_MAX && this.#commits.length < COMMITS_MAX;
+      const next = room ? this.#object(at) : undefined;
       if (next === undefined) return this.#contents({ version, objects }, "leading");
       at = next;
     }
