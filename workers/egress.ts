@@ -12,6 +12,8 @@ import { attach } from "./vault/attach.ts";
 import { bodyClaims, openClearance, requireCover } from "./vault/clearance.ts";
 import { Spent } from "./vault/spent.ts";
 import { endMark, MARK_LENGTH, MarkedStream } from "./wire/end-mark.ts";
+import { bodyStalled, inTime, upstreamFull, upstreamSilent } from "./wire/in-time.ts";
+import { pieces } from "./wire/pieces.ts";
 import { ReadAhead } from "./wire/read-ahead.ts";
 
 const CHUNK = 1024 * 1024;
@@ -45,10 +47,14 @@ export class Egress extends WorkerEntrypoint<Env> {
         upload,
         meanwhile: (work: Promise<unknown>) => this.ctx.waitUntil(work),
       };
-      const body = leave(arrived, under);
-      return await dispatch(request, connection, claims, { body, signal: upload.signal }, env);
+      const { body, sent } = leave(arrived, under);
+      const answer = dispatch(request, connection, claims, { body, signal: upload.signal }, env);
+      await Promise.race([answer, sent]);
+      return await inTime(answer, env.settings.stallSeconds, upstreamSilent);
     } catch (thrown) {
-      return refused(upload.signal.aborted ? upload.signal.reason : thrown);
+      // Nothing is waited for any more, so nothing more may be sent; what stopped the upload first is the reason.
+      upload.abort(thrown);
+      return refused(upload.signal.reason);
     }
   }
 }
@@ -155,19 +161,24 @@ async function arrive(request: Request, cleared: ClearanceClaims["body"], second
   }
 }
 
-function leave(body: Arrived, under: Under): BodyInit | null {
+/** What goes upstream, and when all of it has gone. */
+function leave(
+  body: Arrived,
+  under: Under,
+): { readonly body: BodyInit | null; readonly sent: Promise<void> } {
   switch (body.kind) {
     case "none":
-      return null;
+      return { body: null, sent: Promise.resolve() };
     case "whole":
-      return body.bytes;
+      return { body: body.bytes, sent: Promise.resolve() };
     case "stream": {
       const { readable, writable } =
         body.length === null
           ? new IdentityTransformStream()
           : new FixedLengthStream(Number(body.length) - MARK_LENGTH);
-      under.meanwhile(spool(body.rest, writable, body.prefix, under));
-      return readable;
+      const sent = spool(body.rest, writable, body.prefix, under);
+      under.meanwhile(sent);
+      return { body: readable, sent };
     }
   }
 }
@@ -179,7 +190,7 @@ async function readPrefix(
 ): Promise<Uint8Array> {
   const prefix = new Uint8Array(length);
   for (let at = 0; at < length; ) {
-    const { value, done } = await inTime(reader.read(new Uint8Array(length - at)), seconds);
+    const { value, done } = await inTime(reader.read(new Uint8Array(length - at)), seconds, bodyStalled);
     if (done || !value) throw new Refusal("malformed", "the request body ended early");
     prefix.set(value, at);
     at += value.byteLength;
@@ -196,19 +207,26 @@ async function spool(
 ): Promise<void> {
   const { spool: record, settings } = env;
   const writer = writable.getWriter();
-  const ahead = new ReadAhead(() => next(reader, settings.stallSeconds), CHUNK, moment);
+  const { stallSeconds } = settings;
+  const write = (bytes: Uint8Array) => inTime(writer.write(bytes), stallSeconds, upstreamFull);
+  const within = <T>(read: Promise<T>) => inTime(read, stallSeconds, bodyStalled);
+  const ahead = new ReadAhead(pieces(reader, within), CHUNK, moment);
   const marked = new MarkedStream(endMark(clearance));
   let off = prefix.byteLength;
   let end: BodyEnd = "cut";
   try {
-    if (off > 0) await writer.write(prefix);
+    let written = off > 0 ? write(prefix) : Promise.resolve();
     for (let taken = await ahead.take(); taken; taken = await ahead.take()) {
       const chunk = marked.pass(taken);
       if (chunk.byteLength === 0) continue;
       sure(await record.append(clearance, off, chunk));
       off += chunk.byteLength;
-      await writer.write(chunk);
+      await written;
+      written = write(chunk);
+      // Awaited at the next chunk; until then its failure must not count as nobody's.
+      written.catch(() => undefined);
     }
+    await written;
     if (!marked.whole()) throw new Refusal("malformed", "the request body broke off");
     end = "complete";
     sure(await record.finish(clearance, off, end));
@@ -225,26 +243,6 @@ async function spool(
 }
 
 const moment = (): Promise<void> => new Promise((resolve) => setTimeout(resolve, 1));
-
-async function next(reader: ReadableStreamBYOBReader, seconds: number): Promise<Uint8Array | undefined> {
-  const { value, done } = await inTime(reader.read(new Uint8Array(CHUNK)), seconds);
-  return done ? undefined : value;
-}
-
-async function inTime<T>(work: Promise<T>, seconds: number): Promise<T> {
-  let timer: ReturnType<typeof setTimeout> | undefined;
-  const late = new Promise<never>((_, reject) => {
-    timer = setTimeout(
-      () => reject(new Refusal("upstream_timeout", `nothing was sent for ${seconds} s`)),
-      seconds * 1000,
-    );
-  });
-  try {
-    return await Promise.race([work, late]);
-  } finally {
-    clearTimeout(timer);
-  }
-}
 
 function sure(answer: Answer<unknown>): void {
   if ("no" in answer) throw new Refusal(answer.no.code, answer.no.message);

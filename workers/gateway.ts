@@ -55,13 +55,18 @@ function host(raw: Env): Answer {
   });
   const app = sessionRoutes({ append: env.append, authenticate });
   return async (request, ctx) => {
-    const received = receive(request, now(), random);
+    const received = receive(request, now(), random, env.settings.stallSeconds);
     return received ? run(received, means(ctx)) : app.fetch(request, raw, ctx);
   };
 }
 
 /** An exchange when the URL is `/<kind>/<connection>/…`; undefined for the gateway's own paths. */
-function receive(request: Request, at: number, random: (length: number) => Uint8Array): Received | undefined {
+function receive(
+  request: Request,
+  at: number,
+  random: (length: number) => Uint8Array,
+  stallSeconds: number,
+): Received | undefined {
   const { pathname, search } = new URL(request.url);
   const [, kind = "", named = ""] = pathname.split("/", 3);
   const parsed = v.safeParse(ConnectionName, named);
@@ -73,6 +78,7 @@ function receive(request: Request, at: number, random: (length: number) => Uint8
     connection: { name, kind: adapter.kind, bodies: "full" },
     path: pathname.slice(kind.length + name.length + 2) || "/",
     query: search,
+    stallSeconds,
   };
   return { x: mintExchangeId(at, random(10)), incoming, adapter };
 }

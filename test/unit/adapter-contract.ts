@@ -33,7 +33,13 @@ export function incomingOf(
     },
   });
   const init = { method, headers, ...(body === undefined ? {} : { body: stream, duplex: "half" }) };
-  return { request: new Request(`http://gateway${path}${query}`, init), connection, path, query };
+  return {
+    request: new Request(`http://gateway${path}${query}`, init),
+    connection,
+    path,
+    query,
+    stallSeconds: 60,
+  };
 }
 
 export async function bytesOf(body: Body): Promise<Uint8Array> {

@@ -14,6 +14,8 @@ export type Incoming = {
   readonly path: string;
   /** The query with its `?`, or "". */
   readonly query: string;
+  /** Seconds without a byte after which its body counts as stalled. */
+  readonly stallSeconds: number;
 };
 
 /** What goes upstream once it is cleared. */

@@ -3,15 +3,40 @@ import { REFUSALS, Refusal, type RefusalCode } from "#durable/format/refusal.ts"
 import type { Inspected } from "#workers/adapters/adapter.ts";
 import type { Body } from "#workers/wire/body.ts";
 import { endMark, MARK_LENGTH } from "#workers/wire/end-mark.ts";
+import { inTime, upstreamSilent } from "#workers/wire/in-time.ts";
 import type { Cleared, Forwarded, Means } from "./exchange.ts";
+import { watch } from "./over.ts";
 
 export async function forward(cleared: Cleared, means: Means): Promise<Forwarded> {
-  const { adapter, inspected, clearance } = cleared;
-  const response = await adapter.forward(inspected, (outgoing) => send(outgoing, clearance, means));
-  return { ...cleared, response };
+  const { adapter, inspected, clearance, session } = cleared;
+  const head = Promise.withResolvers<void>();
+  const over = watch(session, means);
+  const given = new AbortController();
+  const forwarded = adapter.forward(inspected, async (outgoing) => {
+    const response = await send(outgoing, clearance, means, given.signal);
+    head.resolve();
+    return response;
+  });
+  try {
+    // Egress waits for the head; what the adapter reads after it must not stall either.
+    await Promise.race([forwarded, head.promise, over.ended]);
+    const answer = inTime(forwarded, means.settings.stallSeconds, upstreamSilent);
+    return { ...cleared, response: await Promise.race([answer, over.ended]) };
+  } catch (cause) {
+    given.abort(cause);
+    forwarded.catch(() => undefined);
+    throw cause;
+  } finally {
+    over.stop();
+  }
 }
 
-async function send({ outgoing, body }: Inspected, clearance: string, means: Means): Promise<Response> {
+async function send(
+  { outgoing, body }: Inspected,
+  clearance: string,
+  means: Means,
+  signal: AbortSignal,
+): Promise<Response> {
   const headers = new Headers(outgoing.headers.map(([name, value]) => [name, value]));
   headers.set("steno-clearance", clearance);
   const response = await means.egress.fetch(`http://egress${outgoing.path}`, {
@@ -20,6 +45,7 @@ async function send({ outgoing, body }: Inspected, clearance: string, means: Mea
     body: outgoingBody(body, clearance, means),
     redirect: "manual",
     encodeResponseBody: "manual",
+    signal,
   });
   const code = response.headers.get("steno-refusal");
   if (code !== null) throw new Refusal(codeOf(code), await response.text());

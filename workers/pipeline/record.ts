@@ -1,11 +1,13 @@
 /** Request, decision, and the known part of the body, durable before anything leaves. */
+import type { Decision } from "#durable/format/decision.ts";
 import { Refusal } from "#durable/format/refusal.ts";
 import type { RequestBody, RequestTape } from "#durable/format/tape.ts";
 import type { Body } from "#workers/wire/body.ts";
 import type { Decided, Means, Recorded } from "./exchange.ts";
 
-/** A decision frame is one line: the first of many denied parts stand for the rest, whose refs the git frames list. */
-const DENIED_MAX = 100;
+/** Letters of reasons that a decision frame, which is one line, has room for. */
+const REASON_MAX = 4_000;
+const DENIED_MAX = 8_000;
 
 export async function record(decided: Decided, means: Means): Promise<Recorded> {
   const { x, connection, decision, inspected, opening } = decided;
@@ -20,7 +22,7 @@ export async function record(decided: Decided, means: Means): Promise<Recorded> 
     git: frames.map((frame) => ({ ...frame, x })),
     bodies: connection.bodies,
     body: known(body),
-    decision: { ...decision, denied: decision.denied.slice(0, DENIED_MAX) },
+    decision: { ...decision, reason: decision.reason.slice(0, REASON_MAX), denied: first(decision.denied) },
   };
   const answer = await means.append.begin(opening, tape);
   if ("no" in answer) throw new Refusal(answer.no.code, answer.no.message);
@@ -37,4 +39,13 @@ export function known(body: Body): RequestBody {
     case "stream":
       return { kind: "stream", prefix: body.prefix };
   }
+}
+
+/** The first of many denied parts stand for the rest, whose refs the git frames list. */
+function first(denied: Decision["denied"]): Decision["denied"] {
+  let room = DENIED_MAX;
+  return denied.filter(({ part, reason }) => {
+    room -= part.length + reason.length;
+    return room >= 0;
+  });
 }

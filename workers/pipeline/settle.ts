@@ -2,6 +2,9 @@
 import { mintExchangeId } from "#durable/format/ids.ts";
 import { Refusal } from "#durable/format/refusal.ts";
 import type { Inspected } from "#workers/adapters/adapter.ts";
+import { responseHeaders } from "#workers/wire/headers.ts";
+import { inTime, upstreamSilent } from "#workers/wire/in-time.ts";
+import { granted } from "#workers/wire/problem.ts";
 import { clear } from "./clear.ts";
 import { decide } from "./decide.ts";
 import type { Means, Read } from "./exchange.ts";
@@ -32,20 +35,23 @@ async function ask(
   const { session } = recorded;
   try {
     const { response } = await forward(clear(recorded), means);
-    const bytes = await bounded(response);
-    const headers = [...response.headers];
+    const bytes = await inTime(bounded(response), means.settings.stallSeconds, upstreamSilent);
+    const { status } = response;
+    const headers = responseHeaders(response.headers);
     const end = bytes ? "complete" : "cut";
-    await means.append.respond(session, x, {
-      status: response.status,
-      headers,
-      ...(bytes && { bytes }),
-      end,
-    });
+    granted(await means.append.respond(session, x, { status, headers, ...(bytes && { bytes }), end }));
     return bytes;
   } catch (thrown) {
     if (!(thrown instanceof Refusal)) throw thrown;
     const refusal = { code: thrown.code, message: thrown.message };
-    await means.append.respond(session, x, { status: thrown.status, headers: [], refusal, end: "complete" });
+    granted(
+      await means.append.respond(session, x, {
+        status: thrown.status,
+        headers: [],
+        refusal,
+        end: "complete",
+      }),
+    );
     return undefined;
   }
 }

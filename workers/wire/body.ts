@@ -1,4 +1,5 @@
 /** A request body of which a bounded prefix may have been read. */
+import { bodyStalled, inTime } from "./in-time.ts";
 
 export type Body =
   | { readonly kind: "none" }
@@ -18,11 +19,13 @@ const FIRST = 16 * 1024;
 /**
  * Reads a body until `enough` says so, the body ends, or `limit` bytes are held. `enough` sees all bytes so far.
  * Returns a body that still yields every byte; a body of exactly its declared length comes back whole.
+ * Refuses one that sends nothing for `stallSeconds`.
  * Holds at most `limit` and one chunk. Owns the stream: nobody else may read `request.body` afterwards.
  */
 export async function peek(
   request: Request,
   limit: number,
+  stallSeconds: number,
   enough: (bytes: Uint8Array<ArrayBuffer>) => boolean,
 ): Promise<Body> {
   const { body } = request;
@@ -33,7 +36,7 @@ export async function peek(
   const reader: ReadableStreamDefaultReader<Uint8Array> = body.getReader();
   try {
     for (;;) {
-      const { value, done } = await reader.read();
+      const { value, done } = await inTime(reader.read(), stallSeconds, bodyStalled);
       if (done) return { kind: "whole", bytes: held.subarray(0, size) };
       held = append(held, size, value);
       size += value.byteLength;
@@ -41,6 +44,10 @@ export async function peek(
       if (length !== undefined && size === length) continue;
       if (size >= limit || enough(held.subarray(0, size))) break;
     }
+  } catch (cause) {
+    // Nobody is to wait for the rest of it again.
+    void reader.cancel(cause).catch(() => undefined);
+    throw cause;
   } finally {
     reader.releaseLock();
   }

@@ -95,7 +95,7 @@ function incomingOf(message: IncomingMessage): Incoming {
     ...(hasBody ? { body: Readable.toWeb(message) as ReadableStream, duplex: "half" } : {}),
   };
   const request = new Request(`http://gateway${message.url}`, init);
-  return { request, connection, path, query: query === undefined ? "" : `?${query}` };
+  return { request, connection, path, query: query === undefined ? "" : `?${query}`, stallSeconds: 60 };
 }
 
 export async function bytesOf(body: Body): Promise<Uint8Array> {

@@ -178,7 +178,7 @@ test.each([
     atomic: false,
   } as const;
   const request = new Request("http://gateway/app/git-receive-pack", { method: "POST", body: "x" });
-  const incoming = { request, connection, path: "/app/git-receive-pack", query: "" };
+  const incoming = { request, connection, path: "/app/git-receive-pack", query: "", stallSeconds: 60 };
   const response = gitAdapter.refuse(new Refusal("denied", "no"), incoming, operation);
   expect(response.status).toBe(200);
   expect(await response.text()).toBe(form);
@@ -194,6 +194,6 @@ test("a client that wants no report and has no sideband is stopped by the status
     atomic: false,
   } as const;
   const request = new Request("http://gateway/app/git-receive-pack", { method: "POST", body: "x" });
-  const incoming = { request, connection, path: "/app/git-receive-pack", query: "" };
+  const incoming = { request, connection, path: "/app/git-receive-pack", query: "", stallSeconds: 60 };
   expect(gitAdapter.refuse(new Refusal("denied", "no"), incoming, operation).status).toBe(403);
 });

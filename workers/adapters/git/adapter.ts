@@ -62,7 +62,7 @@ export const gitAdapter: Adapter<GitOperation> = {
         frames: [],
       };
     }
-    const { body, operation, frames, pushed } = await decode(request, endpoint, version);
+    const { body, operation, frames, pushed } = await decode(incoming, endpoint, version);
     const inspected = inspectedOf(operation, frames, { connection, outgoing, body });
     if (operation.kind !== "git.push" || !pushed) return inspected;
     return unsettled(inspected, operation, pushed, { connection, outgoing, body }, new Set());
@@ -147,7 +147,7 @@ function unsettled(
 }
 
 async function decode(
-  request: Request,
+  { request, stallSeconds }: Incoming,
   endpoint: Endpoint,
   version: 0 | 1 | 2,
 ): Promise<Decoded & { readonly body: Body }> {
@@ -158,7 +158,7 @@ async function decode(
   }
   const gzip = isGzip(request.headers);
   const limit = service === "git-upload-pack" ? FETCH_MAX : PUSH_PREFIX;
-  const body = await peek(request, limit, () => false);
+  const body = await peek(request, limit, stallSeconds, () => false);
   if (body.kind === "none") throw new Refusal("malformed", "The request has no body.");
   const ended = body.kind === "whole";
   const held = ended ? body.bytes : body.prefix;

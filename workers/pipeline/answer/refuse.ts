@@ -1,10 +1,13 @@
 /** Every no ends here: it is recorded, then said in the protocol's words. Bugs become a fault with an id. */
 import { createHash } from "node:crypto";
+import type { Header } from "#durable/format/frame.ts";
 import type { SessionId } from "#durable/format/ids.ts";
 import { Refusal } from "#durable/format/refusal.ts";
 import type { RequestTape, ResponseTape } from "#durable/format/tape.ts";
+import type { Incoming } from "#workers/adapters/adapter.ts";
 import { withoutCredentials } from "#workers/wire/carriers.ts";
 import { responseHeaders } from "#workers/wire/headers.ts";
+import { bodyStalled, inTime } from "#workers/wire/in-time.ts";
 import type { Means, Reached } from "../exchange.ts";
 import { known } from "../record.ts";
 
@@ -38,21 +41,26 @@ async function recordRefusal(
   const { incoming } = reached;
   try {
     if (!("principal" in reached)) {
-      await swallow(incoming.request.body, STRANGER_MAX);
+      await swallow(incoming, STRANGER_MAX);
       await means.append.refuse(undecided(reached), tape);
       return undefined;
     }
     let session: SessionId;
     if ("session" in reached) session = reached.session;
     else {
-      const begun = await means.append.begin(reached.opening, undecided(reached));
+      const { session: named, ...own } = reached.opening;
+      const tape = undecided(reached);
+      let begun = await means.append.begin(reached.opening, tape);
+      // A session that has ended, or is somebody else's, takes nothing: the attempt is in the caller's own.
+      if ("no" in begun && named !== undefined) begun = await means.append.begin(own, tape);
       if ("no" in begun) return undefined;
       session = begun.ok.session;
     }
     if ("inspected" in reached) await drain(reached.inspected.body, session, reached, means);
-    else await swallow(incoming.request.body, Number.POSITIVE_INFINITY);
-    await means.append.respond(session, reached.x, tape);
-    return session;
+    else await swallow(incoming, Number.POSITIVE_INFINITY);
+    const answer = await means.append.respond(session, reached.x, tape);
+    // Of a session that was killed meanwhile nothing more is recorded: then nobody is told that it is.
+    return "no" in answer ? undefined : session;
   } catch (cause) {
     console.error(
       JSON.stringify({
@@ -70,16 +78,28 @@ async function recordRefusal(
 const STRANGER_MAX = 1024 * 1024;
 
 /** The same for a body that nobody could decode: what was asked is not known, so nothing of it is kept. */
-async function swallow(body: ReadableStream<Uint8Array> | null, limit: number): Promise<void> {
-  if (!body || body.locked) return;
+async function swallow({ request, stallSeconds }: Incoming, limit: number): Promise<void> {
   let length = 0;
+  for await (const chunk of arriving(request.body, stallSeconds)) {
+    length += chunk.byteLength;
+    if (length > limit) return;
+  }
+}
+
+/** What still comes of a body until its end; a client that hangs up or stalls while it is being refused has ended it. */
+async function* arriving(body: ReadableStream<Uint8Array> | null, stallSeconds: number) {
+  if (!body || body.locked) return;
+  const reader: ReadableStreamDefaultReader<Uint8Array> = body.getReader();
   try {
-    for await (const chunk of body) {
-      length += chunk.byteLength;
-      if (length > limit) return;
+    for (;;) {
+      const { value, done } = await inTime(reader.read(), stallSeconds, bodyStalled);
+      if (done) return;
+      yield value;
     }
   } catch {
-    // The client hung up while it was being refused: there is nobody left to tell.
+    // There is nobody left to tell.
+  } finally {
+    void reader.cancel().catch(() => undefined);
   }
 }
 
@@ -87,24 +107,32 @@ async function swallow(body: ReadableStream<Uint8Array> | null, limit: number): 
 async function drain(
   body: Parameters<typeof known>[0],
   session: SessionId,
-  { x }: Reached,
+  { x, incoming }: Reached,
   means: Means,
 ): Promise<void> {
   if (body.kind !== "stream" || body.rest.locked) return;
   const hash = createHash("sha256");
   let length = 0;
-  try {
-    for await (const chunk of body.rest) {
-      hash.update(chunk);
-      length += chunk.byteLength;
-    }
-  } catch {
-    // The client hung up while it was being refused: what came until then is what is noted.
+  for await (const chunk of arriving(body.rest, incoming.stallSeconds)) {
+    hash.update(chunk);
+    length += chunk.byteLength;
   }
   await means.append.discarded(session, x, body.prefix.byteLength, length, hash.digest("hex"));
 }
 
-/** The request as it came in, without its credentials. */
+/** What a refused request may take of its line: a request is also refused for being too long for one. */
+const PATH_MAX = 2_048;
+const HEADERS_MAX = 4_096;
+
+function first(headers: readonly Header[]): readonly Header[] {
+  let room = HEADERS_MAX;
+  return headers.filter(([name, value]) => {
+    room -= name.length + value.length;
+    return room >= 0;
+  });
+}
+
+/** The request as it came in, without its credentials, and cut to fit into the record. */
 function undecided(reached: Reached): RequestTape {
   const { x, incoming } = reached;
   const inspected = "inspected" in reached ? reached.inspected : undefined;
@@ -113,8 +141,8 @@ function undecided(reached: Reached): RequestTape {
     connection: "connection" in reached ? reached.connection.name : "",
     operation: inspected?.abridged ?? inspected?.operation ?? { kind: "unknown" },
     method: incoming.request.method,
-    path: `${new URL(incoming.request.url).pathname}${withoutCredentials(incoming.query)}`,
-    headers: inspected?.outgoing.headers ?? [],
+    path: `${new URL(incoming.request.url).pathname}${withoutCredentials(incoming.query)}`.slice(0, PATH_MAX),
+    headers: first(inspected?.outgoing.headers ?? []),
     git: [],
     bodies: incoming.connection.bodies,
     body: inspected ? known(inspected.body) : { kind: "none" },

@@ -3,14 +3,15 @@ import type { BodyEnd, Header } from "#durable/format/frame.ts";
 import { Refusal } from "#durable/format/refusal.ts";
 import type { Answer } from "#durable/format/tape.ts";
 import { responseHeaders } from "#workers/wire/headers.ts";
+import { inTime, upstreamSilent } from "#workers/wire/in-time.ts";
+import { pieces } from "#workers/wire/pieces.ts";
 import { ReadAhead } from "#workers/wire/read-ahead.ts";
 import type { Forwarded, Means } from "../exchange.ts";
+import { watch } from "../over.ts";
 
 /** Bodies of a declared length up to this are recorded with their head. */
 const SMALL = 256 * 1024;
 const CHUNK = 1024 * 1024;
-/** A stream that is older than this watches for the end of its session. */
-const WATCH_MS = 1_000;
 
 export async function release(forwarded: Forwarded, means: Means): Promise<Response> {
   const { response } = forwarded;
@@ -18,7 +19,9 @@ export async function release(forwarded: Forwarded, means: Means): Promise<Respo
   if (!response.body) return whole(forwarded, headers, new Uint8Array(0), means);
   const declared = Number(response.headers.get("content-length") ?? Number.NaN);
   if (declared <= SMALL) {
-    const bytes = new Uint8Array(await response.arrayBuffer());
+    const bytes = new Uint8Array(
+      await inTime(response.arrayBuffer(), means.settings.stallSeconds, upstreamSilent),
+    );
     if (bytes.byteLength !== declared)
       throw new Refusal("upstream_protocol", "the upstream's answer ended early");
     return whole(forwarded, headers, bytes, means);
@@ -49,7 +52,8 @@ async function stream(
   const { session, x, response } = forwarded;
   const { status } = response;
   const reader = source.getReader({ mode: "byob" });
-  const ahead = new ReadAhead(() => next(reader, means), CHUNK, moment);
+  const within = <T>(read: Promise<T>) => inTime(read, means.settings.stallSeconds, upstreamSilent);
+  const ahead = new ReadAhead(pieces(reader, within), CHUNK, moment);
   const first = await ahead.take();
   const bytes = first ?? new Uint8Array(0);
   sure(
@@ -69,7 +73,10 @@ async function stream(
 
 type Source = { readonly reader: ReadableStreamBYOBReader; readonly ahead: ReadAhead };
 
-/** Records, then writes; one chunk at a time, so that what is held is bounded and what was released is known. */
+/**
+ * Records, then writes. The next chunk is taken and recorded while the agent still takes the last one, so that at most
+ * two are held; what was released is known, since nothing is written that has not been recorded.
+ */
 async function pump(
   { session, x }: Forwarded,
   { reader, ahead }: Source,
@@ -81,15 +88,19 @@ async function pump(
   const over = watch(session, means);
   let off = first.byteLength;
   let end: BodyEnd = "cut";
+  let written = writer.write(first);
   try {
-    await writer.write(first);
     for (;;) {
+      // Awaited at the next chunk; until then its failure must not count as nobody's.
+      written.catch(() => undefined);
       const chunk = await Promise.race([ahead.take(), over.ended]);
       if (!chunk) break;
       sure(await means.append.release(session, x, off, chunk));
       off += chunk.byteLength;
-      await writer.write(chunk);
+      await written;
+      written = writer.write(chunk);
     }
+    await written;
     end = "complete";
     sure(await means.append.finish(session, x, off, end));
     await writer.close();
@@ -107,36 +118,6 @@ async function pump(
 }
 
 const moment = (): Promise<void> => new Promise((resolve) => setTimeout(resolve, 1));
-
-async function next(reader: ReadableStreamBYOBReader, means: Means): Promise<Uint8Array | undefined> {
-  const seconds = means.settings.stallSeconds;
-  let timer: ReturnType<typeof setTimeout> | undefined;
-  const stalled = new Promise<never>((_, reject) => {
-    const late = () => reject(new Refusal("upstream_timeout", `the upstream sent nothing for ${seconds} s`));
-    timer = setTimeout(late, seconds * 1000);
-  });
-  try {
-    const { value, done } = await Promise.race([reader.read(new Uint8Array(CHUNK)), stalled]);
-    return done ? undefined : value;
-  } finally {
-    clearTimeout(timer);
-  }
-}
-
-/** Rejects `ended` when the session is over: a kill cuts streams that wait for a silent upstream. */
-function watch(session: Forwarded["session"], means: Means): { ended: Promise<never>; stop: () => void } {
-  let timer: ReturnType<typeof setTimeout> | undefined;
-  const ended = new Promise<never>((_, reject) => {
-    timer = setTimeout(() => {
-      means.append
-        .ended(session)
-        .then((reason) => reject(new Refusal("session_ended", `the session ended (${reason})`)), reject);
-    }, WATCH_MS);
-  });
-  // Nobody may be waiting when it rejects: the stream has ended then, and the rejection says nothing new.
-  ended.catch(() => undefined);
-  return { ended, stop: () => clearTimeout(timer) };
-}
 
 function own({ session, x }: Forwarded, headers: readonly Header[]): Headers {
   return new Headers([...headers, ["steno-session", session], ["steno-exchange", x]] as [string, string][]);
