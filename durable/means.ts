@@ -39,6 +39,8 @@ export interface Journal {
   batches(session: SessionId): Promise<readonly JournalBatch[]>;
   forget(session: SessionId, below: number): Promise<void>;
   drop(session: SessionId, from: number): Promise<void>;
+  /** Does nothing, after everything that was called before it. */
+  rest(): Promise<void>;
 }
 
 export type Means = {

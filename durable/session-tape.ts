@@ -226,6 +226,7 @@ export class SessionTape {
         for (const write of this.#along) write();
         for (const each of journalled) this.rows.addBatch(asBatch(each));
         this.rows.addBatch(writer.take());
+        this.rows.setFact("range", writer.range.serialise());
         for (let n = this.#cuts.frames; n < framesSegment; n++) this.rows.addSegment("frames", n);
         for (let n = this.#cuts.bytes; n < bytesSegment; n++) this.rows.addSegment("bytes", n);
       });
@@ -306,8 +307,10 @@ export class SessionTape {
     this.#cuts = { frames: stored?.framesSegment ?? 0, bytes: stored?.bytesSegment ?? 0 };
     const newest = this.#journalled.at(-1)?.batch;
     const tally = newest ? (JSON.parse(newest.tally) as Tally) : (stored ?? emptyTally(epoch()));
-    const range = new Range();
-    for (const leaves of [...this.rows.leaves(), ...this.#journalled.map(({ leaves }) => leaves)])
+    // Restored from O(log n) hashes, not made of every leaf again: an object is woken after each pause of ten seconds.
+    const nodes = this.rows.fact<readonly string[]>("range");
+    const range = Range.restore(0, stored?.frames ?? 0, nodes ?? []);
+    for (const { leaves } of this.#journalled)
       for (let at = 0; at < leaves.byteLength; at += 32) range.push(leaves.subarray(at, at + 32));
     return new FrameWriter(tally, range, now, random);
   }

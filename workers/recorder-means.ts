@@ -38,6 +38,7 @@ function makeMeans(raw: Env): Means {
       batches: (session) => journalOf(env.journal).batches(session),
       forget: (session, below) => journalOf(env.journal).forget(session, below),
       drop: (session, from) => journalOf(env.journal).drop(session, from),
+      rest: () => journalOf(env.journal).rest(),
     },
     ledger: {
       append: (session, n, bundle) => ledgerOf(env.ledger).append(session, n, bundle),

@@ -11,7 +11,7 @@ import { LedgerObject as LedgerBase } from "#durable/ledger.ts";
 import { alert } from "#durable/means.ts";
 import { owing } from "#durable/run.ts";
 import { SessionObject as SessionBase } from "#durable/session.ts";
-import { directoryOf, type Session, sessionOf } from "#durable/stubs.ts";
+import { directoryOf, journalOf, type Session, sessionOf } from "#durable/stubs.ts";
 import type {
   Append as AppendContract,
   Kill as KillContract,
@@ -34,9 +34,14 @@ export class SessionObject extends SessionBase {
 }
 
 export class JournalObject extends JournalBase {
+  readonly #self;
   constructor(state: DurableObjectState, env: Env) {
     super(state, env);
+    this.#self = journalOf(recorderEnv(env).journal);
     this.load();
+  }
+  protected override turn(): Promise<void> {
+    return this.#self.rest();
   }
 }
 

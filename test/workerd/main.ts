@@ -68,6 +68,7 @@ function meansOf(env: Bindings): Means {
       batches: (session) => journalOf(env.JOURNAL).batches(session),
       forget: (session, below) => journalOf(env.JOURNAL).forget(session, below),
       drop: (session, from) => journalOf(env.JOURNAL).drop(session, from),
+      rest: () => journalOf(env.JOURNAL).rest(),
     },
     ledger: {
       append: (session, n, bundle) => ledgerOf(env.LEDGER).append(session, n, bundle),
@@ -94,9 +95,14 @@ export class SessionObject extends SessionBase {
   }
 }
 export class JournalObject extends JournalBase {
+  readonly #self;
   constructor(state: DurableObjectState, env: Bindings) {
     super(state, env);
+    this.#self = journalOf(env.JOURNAL);
     this.load();
+  }
+  protected override turn(): Promise<void> {
+    return this.#self.rest();
   }
 }
 export class LedgerObject extends LedgerBase {

@@ -2,8 +2,8 @@
 
 type Bytes = Uint8Array;
 
-/** Pieces shorter than this are copied: each would hold on to the whole buffer it was read into. */
-const COPIED = 64 * 1024;
+/** What is set aside at first; a stream that brings more gets more, up to the bound and one piece. */
+const FIRST = 16 * 1024;
 /** How often `take` gives the source another moment while each brings something. */
 const MOMENTS = 32;
 
@@ -11,7 +11,7 @@ export class ReadAhead {
   readonly #read: () => Promise<Bytes | undefined>;
   readonly #limit: number;
   readonly #moment: () => Promise<void>;
-  #pieces: Bytes[] = [];
+  #held = new Uint8Array(0);
   #size = 0;
   #over = false;
   #failure: { readonly cause: unknown } | undefined;
@@ -19,7 +19,7 @@ export class ReadAhead {
   #wake: () => void = () => undefined;
 
   /**
-   * `read` gives the next piece, or undefined at the end. At most `limit` bytes and one piece are held. `moment` is how
+   * `read` gives the next piece, good until it is called again, or undefined at the end. At most `limit` bytes and one piece are held. `moment` is how
    * long the source may take between pieces that are worth taking together: a millisecond, in which the event loop turns.
    */
   constructor(read: () => Promise<Bytes | undefined>, limit: number, moment: () => Promise<void>) {
@@ -37,8 +37,8 @@ export class ReadAhead {
       if (this.#failure) throw this.#failure.cause;
       return undefined;
     }
-    const taken = joined(this.#pieces, this.#size);
-    this.#pieces = [];
+    const taken = this.#held.subarray(0, this.#size);
+    this.#held = new Uint8Array(0);
     this.#size = 0;
     this.#wake();
     return taken;
@@ -55,8 +55,7 @@ export class ReadAhead {
   async #fill(): Promise<void> {
     try {
       for (let piece = await this.#read(); piece; piece = await this.#read()) {
-        this.#pieces.push(piece.byteLength < COPIED ? piece.slice() : piece);
-        this.#size += piece.byteLength;
+        this.#keep(piece);
         this.#wake();
         while (this.#size >= this.#limit) await this.#pause();
       }
@@ -67,22 +66,21 @@ export class ReadAhead {
     this.#wake();
   }
 
+  #keep(piece: Bytes): void {
+    const needed = this.#size + piece.byteLength;
+    if (needed > this.#held.byteLength) {
+      const grown = new Uint8Array(Math.max(needed, Math.min(this.#held.byteLength * 4, this.#limit), FIRST));
+      grown.set(this.#held.subarray(0, this.#size));
+      this.#held = grown;
+    }
+    this.#held.set(piece, this.#size);
+    this.#size = needed;
+  }
+
   /** Never both sides at once: one waits for something to be there, the other for room. */
   #pause(): Promise<void> {
     return new Promise((resolve) => {
       this.#wake = resolve;
     });
   }
-}
-
-function joined(pieces: readonly Bytes[], size: number): Bytes {
-  const [only] = pieces;
-  if (pieces.length === 1 && only) return only;
-  const whole = new Uint8Array(size);
-  let at = 0;
-  for (const piece of pieces) {
-    whole.set(piece, at);
-    at += piece.byteLength;
-  }
-  return whole;
 }
