@@ -19,6 +19,8 @@ type Bytes = Uint8Array<ArrayBuffer>;
 export const COMMANDS_MAX = 10_000;
 const OPTIONS_MAX = 1_000;
 const SHALLOW_MAX = 100_000;
+/** Policy is asked about each ref with all options and capabilities of the push: so many letters in all. */
+const ASKED_MAX = 16 * 1024 * 1024;
 
 const COMMAND = /^([0-9a-f]+) ([0-9a-f]+) (.+)$/s;
 const SHALLOW = /^shallow [0-9a-f]+$/;
@@ -47,6 +49,9 @@ export function decodePush(bytes: Bytes, ended: boolean): Push {
   const format = formatOf(capabilities);
   checkCommands(commands, format);
   const options = capabilities.includes("push-options") ? optionsOf(head) : [];
+  const around = [...capabilities, ...options].reduce((sum, word) => sum + word.length, 0);
+  if (around * commands.length > ASKED_MAX)
+    throw new Refusal("too_large", "The push has too many refs for options as long as these.");
   return { commands, capabilities, options, format, packAt: packAt(bytes, head.at, ended, commands) };
 }
 

@@ -28,6 +28,9 @@ const FETCH_FLAGS = new Set([
 const V0_CAPABILITIES =
   /^(?:multi_ack|multi_ack_detailed|no-done|thin-pack|side-band|side-band-64k|ofs-delta|shallow|deepen-since|deepen-not|deepen-relative|no-progress|include-tag|allow-tip-sha1-in-want|allow-reachable-sha1-in-want|filter|agent=.*|object-format=.*|session-id=.*)$/;
 
+/** As many `have` lines as a request of the longest length holds; empty lines and flushes would make ten times as many. */
+const LINES_MAX = 400_000;
+
 /** Decodes a whole POST body, already inflated. */
 export function decodeUploadPack(repository: string, version: 0 | 1 | 2, body: Bytes): GitRefs | GitFetch {
   const lines = linesOf(body);
@@ -142,6 +145,7 @@ function linesOf(body: Bytes): readonly Line[] {
     if (!read) throw new Refusal("malformed", "The request ends within a pkt-line.");
     const { packet, end } = read;
     lines.push(packet.kind === "data" ? lineOf(packet.payload) : { mark: packet.kind });
+    if (lines.length > LINES_MAX) throw new Refusal("too_large", "The request has too many lines.");
     at = end;
   }
   return lines;

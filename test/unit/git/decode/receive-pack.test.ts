@@ -152,3 +152,11 @@ test("an update is only what the pushed commits prove to keep history; all else 
 test("a history that goes in circles ends the walk", () => {
   expect(changes([[id(1), id(2), "refs/heads/x"]], [commit(2, 3), commit(3, 2)])).toEqual(["force"]);
 });
+
+test("a push is refused when its refs times its options are more than policy can be asked", () => {
+  const refs = Array.from({ length: 300 }, (_, i): UpdateLine => [id(2), id(0), `refs/heads/b${i}`]);
+  const options = ["x".repeat(30_000), "y".repeat(30_000)];
+  const bytes = pushBody(refs, "push-options", options);
+  expect(() => decodePush(bytes, true)).toThrow(expect.objectContaining({ code: "too_large" }));
+  expect(decodePush(pushBody(refs.slice(0, 100), "push-options", options), true).options).toEqual(options);
+});

@@ -182,3 +182,11 @@ test.each([
     code: "upstream_protocol",
   });
 });
+
+test.each(["0000", "0004"])("a request of nothing but %s is refused before its lines are many", (line) => {
+  const bytes = new Uint8Array(new TextEncoder().encode(line.repeat(500_000)));
+  for (const version of [0, 2] as const)
+    expect(() => decodeUploadPack("app", version, bytes)).toThrow(
+      expect.objectContaining({ code: "too_large" }),
+    );
+});
