@@ -9,6 +9,8 @@ const CODES = {
   object_unknown: ["warning", "none"],
   key_missing: ["error", "incomplete"],
   key_malformed: ["error", "invalid"],
+  /** Neither the archive nor the auditor has one that can be used: nothing is known to be signed by anybody. */
+  key_none: ["error", "invalid"],
   /** The key is a key, but not the one that signed the heads, or not the one the auditor holds. */
   key_other: ["error", "invalid"],
   entry_missing: ["error", "incomplete"],

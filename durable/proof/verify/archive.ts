@@ -132,7 +132,9 @@ async function begin(
   }
   if (published && options.key && published.hint !== options.key.hint)
     report("key_other", SEAL_PUB, `key ${published.hint}; the auditor holds ${options.key.hint}`);
-  return { source, report, key: options.key ?? published, now, retention, packMax };
+  const key = options.key ?? published;
+  if (!key) report("key_none", SEAL_PUB, "no signature can be checked: give the key that signs the heads");
+  return { source, report, key, now, retention, packMax };
 }
 
 /** The key of a stored PEM, or what is wrong with it: no byte of it is free, save the last LF, which may be absent. */

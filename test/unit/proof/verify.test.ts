@@ -2,7 +2,7 @@ import { beforeAll, describe, expect, test } from "vitest";
 import { entryKey, SEAL_PUB } from "#durable/format/layout.ts";
 import { type Bytes, utf8 } from "#durable/proof/bytes.ts";
 import type { FindingCode } from "#durable/proof/finding.ts";
-import { importSealKey, spkiOf, toPem } from "#durable/proof/key.ts";
+import { importSealKey, readPem, spkiOf, toPem } from "#durable/proof/key.ts";
 import {
   type Verified,
   type VerifyOptions,
@@ -191,6 +191,15 @@ describe("one change to a good archive", () => {
   test.each(changed)("%s: it is found, and the object is named", async (_, change, code, where) => {
     const { findings } = await verify(change());
     expect(findings.map((finding) => `${finding.code} ${finding.object}`)).toContain(`${code} ${where()}`);
+  });
+
+  test("without a key nothing is valid, since nothing is known to be signed", async () => {
+    expect(await verify(without(SEAL_PUB))).toMatchObject({
+      integrity: "INVALID",
+      completeness: "INCOMPLETE",
+    });
+    const own = await importSealKey(readPem(new TextDecoder().decode(object(SEAL_PUB))));
+    expect(await verify(without(SEAL_PUB), { key: own })).toMatchObject({ integrity: "VALID" });
   });
 
   test("what is missing leaves the rest valid and makes it incomplete", async () => {
