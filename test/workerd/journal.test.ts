@@ -1,5 +1,6 @@
 import { runInDurableObject } from "cloudflare:test";
 import { beforeAll, beforeEach, describe, expect, test } from "vitest";
+import type { Session } from "#durable/stubs.ts";
 import {
   alice,
   failure,
@@ -66,6 +67,27 @@ describe("taking over", () => {
     exchanges.push(await live.exchange());
     await sealedAs(live, exchanges);
     expect(await journalled(live.id)).toEqual([]);
+  });
+
+  test("is forgotten in the journal only when the session's rows are durable: a commit that fails loses nothing", async () => {
+    const live = await openSession("commit fails");
+    const exchanges = [await live.exchange(), await live.exchange()];
+    const waiting = await journalled(live.id);
+    await live.sql("CREATE TABLE parent(id INTEGER PRIMARY KEY)");
+    await live.sql("CREATE TABLE child(id INTEGER REFERENCES parent(id))");
+    const told = await failure(() =>
+      runInDurableObject(live.stub, async (instance, { storage }) => {
+        // Checked by the commit, not by the statement: the transaction looks well until it is too late.
+        storage.sql.exec("PRAGMA defer_foreign_keys = ON");
+        storage.sql.exec("INSERT INTO child VALUES (1)");
+        await (instance as unknown as Session).end("request");
+      }),
+    );
+    expect(told).toMatch(/FOREIGN KEY|constraint/i);
+    expect(await journalled(live.id)).toEqual(waiting);
+    expect(await live.session.view()).toMatchObject({ status: "open", exchanges: 2 });
+    exchanges.push(await live.exchange());
+    await sealedAs(live, exchanges);
   });
 
   test("batches that do not follow what the session has are left alone", async () => {
