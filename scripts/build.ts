@@ -87,7 +87,8 @@ export function readBuild(out = DIST): Build {
 }
 
 async function main(): Promise<void> {
-  const { digest, modules } = await build();
+  const [out = DIST] = process.argv.slice(2);
+  const { digest, modules } = await build(ENTRY, out);
   for (const { name, bytes } of modules)
     console.log(`${String(Math.ceil(bytes / 1024)).padStart(6)} KiB  ${name}`);
   console.log(`build ${digest}`);

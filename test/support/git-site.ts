@@ -91,7 +91,7 @@ export const SOUND = { code: 0, verdict: "VALID COMPLETE" } as const;
 type Listed = { readonly session: string; readonly status: string };
 
 /** Ends every session that is open, and is back when all are sealed. */
-export async function endSessions(node: Node, token: string): Promise<void> {
+export async function endSessions(node: Pick<Node, "console">, token: string): Promise<void> {
   const headers = { authorization: `Bearer ${token}` };
   const list = async (): Promise<readonly Listed[]> => {
     const response = await fetch(`${node.console()}/api/v1/sessions`, { headers });
