@@ -4,7 +4,6 @@ import { mintSessionId, type SessionId } from "#durable/format/ids.ts";
 import type { Opening, SessionView } from "#durable/format/tape.ts";
 import { migrate } from "#durable/store/migrations.ts";
 import { alert, type Means } from "./means.ts";
-import { epoch } from "./run.ts";
 
 const MIGRATIONS: readonly string[] = [
   `CREATE TABLE session(id TEXT PRIMARY KEY, key TEXT NOT NULL, status TEXT NOT NULL, backlog INTEGER NOT NULL, view TEXT NOT NULL) WITHOUT ROWID;
@@ -14,12 +13,16 @@ const MIGRATIONS: readonly string[] = [
 
 /** How often sessions that are not sealed are looked after. */
 const ROUND_MS = 5_000;
+/** After so long a session is woken again: what it set itself to do may be lost while a disk is full. */
+const AGAIN_MS = 5 * 60_000;
+/** A session that has not opened after so long never will: whoever asked for it is gone. */
+const OPENING_MS = 60_000;
 
 export abstract class DirectoryObject extends DurableObject {
   protected abstract readonly means: Pick<Means, "now" | "random" | "wake" | "limits">;
   readonly #sql = this.ctx.storage.sql;
-  /** Sessions that this run of the recorder has woken. */
-  readonly #woken = new Map<string, string>();
+  /** When each session was last woken; of what an earlier run left nothing is known. */
+  readonly #woken = new Map<string, number>();
 
   protected load(): void {
     migrate(this.#sql, MIGRATIONS);
@@ -49,8 +52,8 @@ export abstract class DirectoryObject extends DurableObject {
       backlog: 0,
     };
     this.#sql.exec("INSERT INTO session VALUES (?, ?, 'open', 0, ?)", session, key, JSON.stringify(view));
-    this.#woken.set(session, epoch());
-    if ((await this.ctx.storage.getAlarm()) === null) await this.ctx.storage.setAlarm(at + ROUND_MS);
+    this.#woken.set(session, at);
+    await this.#round();
     return { session };
   }
 
@@ -65,31 +68,42 @@ export abstract class DirectoryObject extends DurableObject {
     return rows.map((row) => JSON.parse(String(row["view"])) as SessionView);
   }
 
+  /** News may arrive out of order: a session never goes back from its end. */
   async tell(view: SessionView): Promise<void> {
     this.#sql.exec(
-      "UPDATE session SET status = ?, backlog = ?, view = ? WHERE id = ?",
+      `UPDATE session SET status = ?1, backlog = ?2, view = ?3 WHERE id = ?4
+       AND instr('open closing sealed', status) <= instr('open closing sealed', ?1)`,
       view.status,
       view.backlog,
       JSON.stringify(view),
       view.session,
     );
     if (view.status === "sealed") this.#woken.delete(view.session);
+    else await this.#round();
   }
 
   /** Wakes what an earlier run left behind: nobody else may ever ask for those sessions again. */
   override async alarm(): Promise<void> {
-    const unsealed = this.#sql.exec("SELECT id FROM session WHERE status <> 'sealed'").toArray();
+    const now = this.means.now();
+    const unsealed = this.#sql.exec("SELECT id, view FROM session WHERE status <> 'sealed'").toArray();
     for (const row of unsealed) {
       const session = row["id"] as SessionId;
-      if (this.#woken.get(session) === epoch()) continue;
+      if (now < (this.#woken.get(session) ?? Number.NEGATIVE_INFINITY) + AGAIN_MS) continue;
+      const { openedAt } = JSON.parse(String(row["view"])) as SessionView;
       try {
-        if (await this.means.wake(session)) this.#woken.set(session, epoch());
+        if (await this.means.wake(session)) this.#woken.set(session, now);
         // A crash came between giving the id and opening the session: nothing was recorded in it.
-        else this.#sql.exec("DELETE FROM session WHERE id = ?", session);
+        else if (now > Date.parse(openedAt) + OPENING_MS)
+          this.#sql.exec("DELETE FROM session WHERE id = ?", session);
       } catch (cause) {
         alert("not_woken", { session, cause: String(cause) });
       }
     }
-    if (unsealed.length > 0) await this.ctx.storage.setAlarm(this.means.now() + ROUND_MS);
+    if (unsealed.length > 0) await this.#round();
+  }
+
+  async #round(): Promise<void> {
+    const set = await this.ctx.storage.getAlarm();
+    if (set === null) await this.ctx.storage.setAlarm(this.means.now() + ROUND_MS);
   }
 }

@@ -209,8 +209,11 @@ export abstract class SessionObject extends DurableObject {
       this.#attempts += 1;
       const session = this.#opened?.session ?? "";
       alert("sealing_delayed", { session, attempt: this.#attempts, cause: String(cause) });
-      await this.#tellDirectory();
+      // First: the runtime gives an alarm up that has failed often enough.
       await this.#due(this.means.now() + nextDelay(this.#attempts, Math.random()));
+      await this.#tellDirectory().catch((error: unknown) => {
+        alert("directory_not_told", { session, cause: String(error) });
+      });
     }
   }
 
