@@ -1,6 +1,7 @@
 /** DirectoryObject: which sessions there are, which one a principal's next exchange joins, and how much waits for the archive. */
 import { DurableObject } from "cloudflare:workers";
 import { mintSessionId, type SessionId } from "#durable/format/ids.ts";
+import { type Principal, principalKey } from "#durable/format/principal.ts";
 import type { Opening, SessionView } from "#durable/format/tape.ts";
 import { migrate } from "#durable/store/migrations.ts";
 import { alert, type Means } from "./means.ts";
@@ -9,6 +10,7 @@ const MIGRATIONS: readonly string[] = [
   `CREATE TABLE session(id TEXT PRIMARY KEY, key TEXT NOT NULL, status TEXT NOT NULL, backlog INTEGER NOT NULL, view TEXT NOT NULL) WITHOUT ROWID;
    CREATE UNIQUE INDEX open_key ON session(key) WHERE status = 'open';
    CREATE INDEX unsealed ON session(status) WHERE status <> 'sealed';`,
+  "CREATE INDEX owner ON session(view ->> '$.principal.issuer', view ->> '$.principal.subject', id)",
 ];
 
 /** How often sessions that are not sealed are looked after. */
@@ -62,10 +64,19 @@ export abstract class DirectoryObject extends DurableObject {
     return row && { key: String(row["key"]), view: JSON.parse(String(row["view"])) as SessionView };
   }
 
-  /** Newest first. */
-  async list(): Promise<SessionView[]> {
-    const rows = this.#sql.exec("SELECT view FROM session ORDER BY id DESC LIMIT 1000").toArray();
-    return rows.map((row) => JSON.parse(String(row["view"])) as SessionView);
+  async list(of?: Principal): Promise<SessionView[]> {
+    const whose =
+      of === undefined
+        ? ""
+        : "WHERE view ->> '$.principal.issuer' = ? AND view ->> '$.principal.subject' = ?";
+    const rows = this.#sql.exec(
+      `SELECT view FROM session ${whose} ORDER BY id DESC LIMIT 1000`,
+      ...(of === undefined ? [] : [of.issuer, of.subject]),
+    );
+    const views = rows.toArray().map((row) => JSON.parse(String(row["view"])) as SessionView);
+    return of === undefined
+      ? views
+      : views.filter(({ principal }) => principalKey(principal) === principalKey(of));
   }
 
   /** News may arrive out of order: a session never goes back from its end. */

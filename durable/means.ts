@@ -1,5 +1,6 @@
 /** What the objects need of the world around them. The recorder service builds it from its bindings. */
 import type { SessionId } from "#durable/format/ids.ts";
+import type { Principal } from "#durable/format/principal.ts";
 import type { Opening, SessionView } from "#durable/format/tape.ts";
 import type { Archive } from "#durable/store/archive.ts";
 import type { JournalBatch } from "./journal.ts";
@@ -28,7 +29,8 @@ export interface Directory {
     opening: Opening,
   ): Promise<{ readonly session: SessionId } | { readonly full: number }>;
   find(session: SessionId): Promise<{ readonly key: string; readonly view: SessionView } | undefined>;
-  list(): Promise<readonly SessionView[]>;
+  /** The newest 1,000, of everybody or of one principal; newest first. */
+  list(of?: Principal): Promise<readonly SessionView[]>;
   /** A session tells what became of it; the directory keeps the newest. */
   tell(view: SessionView): Promise<void>;
 }

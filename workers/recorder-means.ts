@@ -47,7 +47,7 @@ function makeMeans(raw: Env): Means {
     directory: {
       resolve: (key, opening) => directoryOf(env.directory).resolve(key, opening),
       find: (session) => directoryOf(env.directory).find(session),
-      list: () => directoryOf(env.directory).list(),
+      list: (of) => directoryOf(env.directory).list(of),
       tell: (view) => directoryOf(env.directory).tell(view),
     },
     wake: async (session) => (await sessionOf(env.sessions, session).view()) !== undefined,

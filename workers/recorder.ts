@@ -158,10 +158,9 @@ export class Append extends WorkerEntrypoint<Env> implements AppendContract {
   }
 
   async own(principal: Principal): Promise<Answer<readonly SessionView[]>> {
-    return recorded(async () => {
-      const all = await directoryOf(recorderEnv(this.env).directory).list();
-      return { ok: all.filter((view) => principalKey(view.principal) === principalKey(principal)) };
-    });
+    return recorded(async () => ({
+      ok: await directoryOf(recorderEnv(this.env).directory).list(principal),
+    }));
   }
 
   async show(principal: Principal, session: SessionId): Promise<Answer<SessionView>> {

@@ -12,15 +12,3 @@ export function nextDelay(attempt: number, random: number): number {
   const full = Math.min(LONGEST_MS, SHORTEST_MS * 2 ** Math.max(0, attempt - 1));
   return Math.max(SHORTEST_MS, Math.round(full * (1 - random / 2)));
 }
-
-/**
- * The one alarm an object has, for everything that waits: the earliest time, never before `now`, undefined when nothing
- * waits. Undefined times are things that do not wait.
- */
-export function nextAlarm(times: readonly (number | undefined)[], now: number): number | undefined {
-  const waiting = times.filter((time) => time !== undefined);
-  if (waiting.length === 0) return undefined;
-  const earliest = Math.min(...waiting);
-  if (Number.isNaN(earliest)) throw new RangeError("an alarm without a time");
-  return Math.max(now, earliest);
-}

@@ -73,3 +73,15 @@ test("an id that was given a moment ago is not taken back", async () => {
     view: { status: "open" },
   });
 });
+
+test("one's own sessions are listed however many others have opened since", async () => {
+  const mine = await openSession("mine");
+  const others = { ...alice, principal: { ...alice.principal, subject: "bob" } };
+  const agent = { ...alice, principal: { ...alice.principal, agent: "bot" } };
+  for (let i = 0; i < 1_001; i++) await directoryOf(bindings.DIRECTORY).resolve(`bob ${i}`, others);
+  await directoryOf(bindings.DIRECTORY).resolve("bot", agent);
+  const ids = (await directoryOf(bindings.DIRECTORY).list(alice.principal)).map(({ session }) => session);
+  expect(ids[0]).toBe(mine.id);
+  expect(await directoryOf(bindings.DIRECTORY).list(agent.principal)).toHaveLength(1);
+  expect(await directoryOf(bindings.DIRECTORY).list()).toHaveLength(1_000);
+});

@@ -77,7 +77,7 @@ function meansOf(env: Bindings): Means {
     directory: {
       resolve: (key, opening) => directoryOf(env.DIRECTORY).resolve(key, opening),
       find: (session) => directoryOf(env.DIRECTORY).find(session),
-      list: () => directoryOf(env.DIRECTORY).list(),
+      list: (of) => directoryOf(env.DIRECTORY).list(of),
       tell: (view) => directoryOf(env.DIRECTORY).tell(view),
     },
     wake: async (session: SessionId) => (await sessionOf(env.SESSION, session).view()) !== undefined,

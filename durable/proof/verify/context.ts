@@ -1,5 +1,4 @@
 /** What one run of the verifier works with. */
-import type { Bytes } from "../bytes.ts";
 import type { Report } from "../finding.ts";
 import type { SealKey } from "../key.ts";
 import type { Source } from "../read/source.ts";
@@ -16,6 +15,3 @@ export type Context = {
   /** Bodies of pushes held in memory at once; a larger one is not checked, and that is said. */
   readonly packMax: number;
 };
-
-/** What is stored of one head: in the ledger, or beside the segments. */
-export type StoredBytes = { readonly object: string; readonly bytes: Bytes };

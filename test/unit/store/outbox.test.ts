@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { expect, test } from "vitest";
-import { nextAlarm, nextDelay } from "#durable/store/outbox.ts";
+import { nextDelay } from "#durable/store/outbox.ts";
 
 test("attempts without jitter come after 0.5, 1, 2, 4 … and never more than 60 seconds", () => {
   const delays = Array.from({ length: 10 }, (_, n) => nextDelay(n + 1, 0));
@@ -21,18 +21,4 @@ test("every delay is whole milliseconds between half a second and a minute, howe
 
 test("objects that failed together come back apart", () => {
   expect(new Set([0, 0.25, 0.5, 0.75].map((chance) => nextDelay(5, chance))).size).toBe(4);
-});
-
-test("the alarm is for the earliest of what waits, and for now when that is past", () => {
-  expect(nextAlarm([3000, undefined, 2000], 1000)).toBe(2000);
-  expect(nextAlarm([500, 2000], 1000)).toBe(1000);
-});
-
-test("nothing that waits needs no alarm", () => {
-  expect(nextAlarm([], 1000)).toBeUndefined();
-  expect(nextAlarm([undefined], 1000)).toBeUndefined();
-});
-
-test("an alarm without a time throws, and does not silently never ring", () => {
-  expect(() => nextAlarm([Number.NaN, 5], 1000)).toThrow(RangeError);
 });
