@@ -42,6 +42,7 @@ export function readPush(body: Uint8Array, objectMax = 256 * 1024 * 1024): PushC
 /** gitprotocol-pack: command pkt-lines and a flush, then perhaps push options and a flush, then perhaps a pack. */
 function readCommands(body: Uint8Array): { commands: PushCommand[]; end: number } {
   const commands: PushCommand[] = [];
+  let flushed = false;
   for (let at = 0; at < body.byteLength; ) {
     if (at > 0 && isPack(body, at)) return { commands, end: at };
     const size = readUtf8(body.subarray(at, at + 4)) ?? "";
@@ -51,7 +52,9 @@ function readCommands(body: Uint8Array): { commands: PushCommand[]; end: number 
     const command = length > 4 ? COMMAND.exec(readUtf8(body.subarray(at + 4, at + length)) ?? "") : undefined;
     if (command) commands.push({ old: command[1] ?? "", new: command[2] ?? "", ref: command[3] ?? "" });
     at += length || 4;
+    flushed ||= length === 0;
   }
+  if (!flushed) throw new PackMalformed("the commands do not end with a flush");
   return { commands, end: body.byteLength };
 }
 

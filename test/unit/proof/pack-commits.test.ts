@@ -53,6 +53,11 @@ describe("a damaged push", () => {
     );
   });
 
+  test("is refused when it ends with its last command", () => {
+    const start = Buffer.from(pushed.body).indexOf("PACK");
+    expect(() => readPush(pushed.body.subarray(0, start - 4))).toThrow(PackMalformed);
+  });
+
   test("is refused wherever a byte of its pack is flipped", () => {
     const start = Buffer.from(pushed.body).indexOf("PACK");
     fc.assert(
