@@ -20,9 +20,29 @@ const AGAIN_MS = 5 * 60_000;
 /** A session that has not opened after so long never will: whoever asked for it is gone. */
 const OPENING_MS = 60_000;
 
+/** Each session is an object, two heads and a seal: a principal that varies its name for itself must not make any number. */
+const OPENINGS_A_MINUTE = 120;
+const OPENINGS_AT_ONCE = 240;
+
+/** Who may open another session, counted since this object was last loaded. */
+class Openings {
+  readonly #left = new Map<string, { tokens: number; at: number }>();
+
+  /** Seconds until `who` may open a session; 0 when it may now, and then it has. `now` in milliseconds. */
+  wait(who: string, now: number): number {
+    const known = this.#left.get(who) ?? { tokens: OPENINGS_AT_ONCE, at: now };
+    const gained = (Math.max(0, now - known.at) / 60_000) * OPENINGS_A_MINUTE;
+    const tokens = Math.min(OPENINGS_AT_ONCE, known.tokens + gained);
+    if (this.#left.size > 10_000) this.#left.clear();
+    this.#left.set(who, { tokens: tokens < 1 ? tokens : tokens - 1, at: now });
+    return tokens < 1 ? Math.ceil(((1 - tokens) * 60) / OPENINGS_A_MINUTE) : 0;
+  }
+}
+
 export abstract class DirectoryObject extends DurableObject {
   protected abstract readonly means: Pick<Means, "now" | "random" | "wake" | "limits">;
   readonly #sql = this.ctx.storage.sql;
+  readonly #openings = new Openings();
   /** When each session was last woken; of what an earlier run left nothing is known. */
   readonly #woken = new Map<string, number>();
 
@@ -30,7 +50,10 @@ export abstract class DirectoryObject extends DurableObject {
     migrate(this.#sql, MIGRATIONS);
   }
 
-  async resolve(key: string, opening: Opening): Promise<{ session: SessionId } | { full: number }> {
+  async resolve(
+    key: string,
+    opening: Opening,
+  ): Promise<{ session: SessionId } | { full: number } | { later: number }> {
     const [open] = this.#sql.exec("SELECT id FROM session WHERE key = ? AND status = 'open'", key).toArray();
     if (open) return { session: open["id"] as SessionId };
     const { backlog } = this.#sql
@@ -38,6 +61,8 @@ export abstract class DirectoryObject extends DurableObject {
       .one();
     if (Number(backlog) > this.means.limits.backlogBytes) return { full: Number(backlog) };
     const at = this.means.now();
+    const later = this.#openings.wait(principalKey(opening.principal), at);
+    if (later > 0) return { later };
     const session = mintSessionId(at, this.means.random(10));
     const { principal, client, conversation } = opening;
     const view: SessionView = {

@@ -21,13 +21,13 @@ export interface Ledger {
   publish(): Promise<void>;
 }
 
+/** Why no session was opened: bytes that wait for the archive, or seconds until this principal may open another. */
+export type Unopened = { readonly full: number } | { readonly later: number };
+
 /** The directory as sessions and entrypoints see it. */
 export interface Directory {
-  /** The open session of a key, or a new one. `no` when too much waits for the archive. */
-  resolve(
-    key: string,
-    opening: Opening,
-  ): Promise<{ readonly session: SessionId } | { readonly full: number }>;
+  /** The open session of a key, or a new one. */
+  resolve(key: string, opening: Opening): Promise<{ readonly session: SessionId } | Unopened>;
   find(session: SessionId): Promise<{ readonly key: string; readonly view: SessionView } | undefined>;
   /** The newest 1,000, of everybody or of one principal; newest first. */
   list(of?: Principal): Promise<readonly SessionView[]>;

@@ -130,7 +130,14 @@ export abstract class SessionObject extends DurableObject {
     const response = { k: "response", x, status: tape.status, headers: tape.headers, ...refusal } as const;
     if (!fitsLine(response))
       return no("upstream_protocol", "the answer's headers are too long for the record");
+    const live = this.#tape.tally.live[x];
+    if (live?.responded) {
+      // Its reply was lost on the way: what was recorded stands, once.
+      await this.#tape.settled();
+      return { ok: null };
+    }
     return this.#recordLive(x, (writer) => {
+      if (live) live.responded = true;
       writer.write(response);
       if (tape.bytes) this.#tape.data(x, "s2c", 0, tape.bytes, tape.end);
       else if (tape.end) this.#tape.endBody(x, "s2c", tape.end);

@@ -22,7 +22,7 @@ import { bodyClaims, mintClearance, openClearance } from "#workers/vault/clearan
 import { type Env, recorderEnv } from "./env.ts";
 import { recorderMeans } from "./recorder-means.ts";
 import { admitRefusal } from "./refusal-rate.ts";
-import { NODE_OPENING, sessionFor } from "./session-for.ts";
+import { NODE_OPENING, sessionFor, unopened } from "./session-for.ts";
 
 export class SessionObject extends SessionBase {
   protected override readonly means;
@@ -144,8 +144,7 @@ export class Append extends WorkerEntrypoint<Env> implements AppendContract {
     return recorded(async () => {
       const { directory } = recorderMeans(this.env);
       const found = await directory.resolve(`explicit ${crypto.randomUUID()}`, opening);
-      if ("full" in found)
-        return no("backlog_full", "the archive is behind: no new sessions until it has caught up");
+      if (!("session" in found)) return { no: unopened(found) };
       const stub = this.#session(found.session);
       await stub.open(found.session, opening);
       const view = await stub.view();

@@ -1,7 +1,9 @@
 /** Finds the session an exchange belongs to. The answer is remembered in the recorder's isolate: it changes once a session. */
 import type { SessionId } from "#durable/format/ids.ts";
 import { NODE, principalKey } from "#durable/format/principal.ts";
+import type { RefusalCode } from "#durable/format/refusal.ts";
 import type { Answer, Opening } from "#durable/format/tape.ts";
+import type { Unopened } from "#durable/means.ts";
 import { directoryOf, type Session, sessionOf } from "#durable/stubs.ts";
 import { type Env, recorderEnv } from "./env.ts";
 
@@ -34,13 +36,7 @@ export async function sessionFor(
     const introduction = session ? undefined : opening;
     if (!session) {
       const found = await directoryOf(directory).resolve(key, opening);
-      if ("full" in found)
-        return {
-          no: {
-            code: "backlog_full",
-            message: "the archive is behind: no new sessions until it has caught up",
-          },
-        };
+      if (!("session" in found)) return { no: unopened(found) };
       session = found.session;
     }
     const answer = await call(session, sessionOf(sessions, session), introduction);
@@ -52,6 +48,13 @@ export async function sessionFor(
     // It ended since it was found; the principal's next exchange opens a new one.
     if (answer.no.code !== "session_ended" || attempt > 2) return answer;
   }
+}
+
+/** Says why there is no session, and when to try again. */
+export function unopened(why: Unopened): { readonly code: RefusalCode; readonly message: string } {
+  if ("full" in why)
+    return { code: "backlog_full", message: "the archive is behind: no new sessions until it has caught up" };
+  return { code: "rate_limited", message: `too many sessions were opened: try again in ${why.later} s` };
 }
 
 async function ownerOf(env: Env, session: SessionId): Promise<string | undefined> {

@@ -33,7 +33,7 @@ export type Tally = {
   c2s: number;
   s2c: number;
   /** Bytes recorded per direction of each exchange whose response has not ended. */
-  live: Record<string, { c2s: number; s2c: number; ended: readonly Direction[] }>;
+  live: Record<string, { c2s: number; s2c: number; ended: readonly Direction[]; responded?: true }>;
   bytesSegment: number;
   bytesSize: number;
   framesSegment: number;

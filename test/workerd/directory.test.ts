@@ -65,7 +65,7 @@ test("a directory whose alarm was lost looks after its sessions again at the nex
 
 test("an id that was given a moment ago is not taken back", async () => {
   const found = await directoryOf(bindings.DIRECTORY).resolve("just given", alice);
-  if ("full" in found) throw new Error("the backlog is full");
+  if (!("session" in found)) throw new Error(JSON.stringify(found));
   await evictDurableObject(directory());
   clock.ahead = 30_000;
   await runDurableObjectAlarm(directory());
@@ -76,9 +76,9 @@ test("an id that was given a moment ago is not taken back", async () => {
 
 test("one's own sessions are listed however many others have opened since", async () => {
   const mine = await openSession("mine");
-  const others = { ...alice, principal: { ...alice.principal, subject: "bob" } };
+  const other = (i: number) => ({ ...alice, principal: { ...alice.principal, subject: `bob ${i % 10}` } });
   const agent = { ...alice, principal: { ...alice.principal, agent: "bot" } };
-  for (let i = 0; i < 1_001; i++) await directoryOf(bindings.DIRECTORY).resolve(`bob ${i}`, others);
+  for (let i = 0; i < 1_001; i++) await directoryOf(bindings.DIRECTORY).resolve(`bob ${i}`, other(i));
   await directoryOf(bindings.DIRECTORY).resolve("bot", agent);
   const ids = (await directoryOf(bindings.DIRECTORY).list(alice.principal)).map(({ session }) => session);
   expect(ids[0]).toBe(mine.id);

@@ -50,7 +50,7 @@ export interface LiveSession {
 
 export async function openSession(key: string): Promise<LiveSession> {
   const found = await directoryOf(bindings.DIRECTORY).resolve(key, alice);
-  if ("full" in found) throw new Error("the backlog is full");
+  if (!("session" in found)) throw new Error(JSON.stringify(found));
   const id = found.session;
   // Asked for anew at each use: one that has seen its object break stays broken.
   const stub = () => bindings.SESSION.getByName(id);

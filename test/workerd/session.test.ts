@@ -41,7 +41,7 @@ async function newSession(
   key: string,
 ): Promise<{ id: SessionId; session: Session; stub: DurableObjectStub }> {
   const found = await directoryOf(bindings.DIRECTORY).resolve(key, alice);
-  if ("full" in found) throw new Error("full");
+  if (!("session" in found)) throw new Error(JSON.stringify(found));
   return {
     id: found.session,
     session: sessionOf(bindings.SESSION, found.session),
@@ -313,4 +313,40 @@ describe("sealing", () => {
       session: expect.any(String),
     });
   });
+});
+
+describe("many sessions", () => {
+  const stranger = (n: number): Opening => ({
+    ...alice,
+    principal: { ...alice.principal, subject: "mallory" },
+    conversation: `${n}`,
+  });
+
+  test("a principal that opens session after session is told to wait, while others go on", async () => {
+    const directory = directoryOf(bindings.DIRECTORY);
+    const answers = [];
+    for (let n = 0; n < 245; n++) answers.push(await directory.resolve(`mallory ${n}`, stranger(n)));
+    expect(answers.filter((answer) => "session" in answer).length).toBeGreaterThanOrEqual(240);
+    expect(answers.at(-1)).toEqual({ later: 1 });
+    expect(await directory.resolve("mallory 0", stranger(0))).toEqual(answers[0]);
+    expect(await directory.resolve("somebody else again", alice)).toMatchObject({
+      session: expect.any(String),
+    });
+    clock.ahead = 2_000;
+    expect(await directory.resolve("mallory later", stranger(999))).toMatchObject({
+      session: expect.any(String),
+    });
+  });
+});
+
+test("an answer that is recorded again after its reply was lost stands once", async () => {
+  const { id, session, stub } = await newSession("answered twice");
+  const tape = request({ method: "POST", body: { kind: "stream", prefix: new Uint8Array([1]) } });
+  await session.begin(id, alice, tape);
+  const answer = { status: 200, headers: [], bytes: new TextEncoder().encode("hello") };
+  expect(await session.respond(tape.x, answer)).toEqual({ ok: null });
+  expect(await session.respond(tape.x, answer)).toEqual({ ok: null });
+  await session.end("request");
+  await sealed(stub, session);
+  expect(framesOf(id).filter((frame) => frame["k"] === "response")).toHaveLength(1);
 });
