@@ -98,20 +98,28 @@ export class SessionTape {
 
   /** Writes now, in order, and returns when it is durable. Throws when it cannot be: nothing of it was kept. */
   async record(write: (writer: FrameWriter) => void): Promise<void> {
+    const owed = this.#sayOwed();
+    write(this.#writer);
+    await this.settled();
+    if (owed) await this.#settle(owed);
+  }
+
+  /** Says what was lost, before anything else is written; once for each writer. */
+  #sayOwed(): Owed | undefined {
     const writer = this.#writer;
-    const { session, storage } = this.#around;
-    const owed = owedIn(session);
+    const owed = owedIn(this.#around.session);
     if (owed && (this.#said?.owed !== owed || this.#said.writer !== writer)) {
       this.#said = { owed, writer };
       writer.tally.gaps += 1;
       const missing = "frames that were never acknowledged";
       writer.write({ k: "gap", cause: CANNOT_WRITE, exchanges: owed.exchanges, missing });
     }
-    write(writer);
-    await this.settled();
-    if (!owed) return;
-    await storage.sync();
-    settle(session, owed);
+    return owed;
+  }
+
+  async #settle(owed: Owed): Promise<void> {
+    await this.#around.storage.sync();
+    settle(this.#around.session, owed);
   }
 
   /** Returns when everything written so far is durable. Throws when some of it was given up meanwhile, by whomever. */
@@ -203,11 +211,14 @@ export class SessionTape {
 
   /** The same for the last frame: both segments are cut with it. */
   closeWith(frame: Frame, also: () => void): void {
+    // A session that ends by itself while the disk is nearly full must not end as if nothing had been lost.
+    const owed = this.#sayOwed();
     this.#writer.write(frame);
     this.#writer.cut("frames");
     this.#writer.cut("bytes");
     this.along(also);
     this.save();
+    if (owed) this.#tidy(this.#settle(owed));
   }
 
   /** Has `write` done in the transaction of the next batch. */

@@ -65,6 +65,18 @@ describe("a recorder that cannot write", () => {
     expect(gap?.["exchanges"]).toEqual(expect.arrayContaining([open.x, refused.x]));
   });
 
+  test("a session that ends before anything else is recorded in it says first what was lost", async () => {
+    const live = await openSession("full to the end");
+    await live.exchange();
+    const repair = await fullDisk(live);
+    const refused = request();
+    expect(await failure(() => live.session.begin(live.id, alice, refused))).toMatch(REFUSED);
+    await repair();
+    await sealedWithGap(live);
+    expect(of(live, "gap").map(({ exchanges }) => exchanges)).toEqual([[refused.x]]);
+    expect(live.frames().at(-1)).toMatchObject({ k: "session.end" });
+  });
+
   test("names in one gap the exchanges of every attempt that failed", async () => {
     const live = await openSession("full often");
     await live.exchange();
