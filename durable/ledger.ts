@@ -1,76 +1,199 @@
-/** LedgerObject: gives every head its place in one sequence, and publishes them in that order. Single writer. */
+/** LedgerObject: the transparency log. Gives every head its place, signs checkpoints, and publishes both. Single writer. */
 import { DurableObject } from "cloudflare:workers";
+import type { NotBefore } from "#durable/format/head.ts";
 import type { SessionId } from "#durable/format/ids.ts";
-import { entryKey, SEAL_PUB } from "#durable/format/layout.ts";
-import { utf8 } from "#durable/proof/bytes.ts";
+import { CHECKPOINT, entryKey } from "#durable/format/layout.ts";
+import { equal, readUtf8, sha256, toBase64, toHex, utf8 } from "#durable/proof/bytes.ts";
+import { readPem } from "#durable/proof/key.ts";
+import { openCheckpoint, signCheckpoint } from "#durable/proof/log/checkpoint.ts";
+import { entryBody } from "#durable/proof/log/entry.ts";
+import { writeVkey } from "#durable/proof/log/note.ts";
+import { leafHash } from "#durable/proof/merkle.ts";
+import type { SignedHead } from "#durable/proof/seal.ts";
+import { growthTo, publish } from "#durable/store/log/publish.ts";
+import {
+  type CheckpointRow,
+  LEDGER_MIGRATIONS,
+  type LedgerRows,
+  ledgerRows,
+} from "#durable/store/log/rows.ts";
 import { migrate } from "#durable/store/migrations.ts";
 import { nextDelay } from "#durable/store/outbox.ts";
 import { alert, type Means } from "./means.ts";
 
-const MIGRATIONS: readonly string[] = [
-  `CREATE TABLE entry(idx INTEGER PRIMARY KEY, session TEXT NOT NULL, n INTEGER NOT NULL, bundle TEXT NOT NULL,
-     published INTEGER NOT NULL, UNIQUE(session, n));
-   CREATE INDEX waiting ON entry(idx) WHERE published = 0;`,
-];
+/** A checkpoint is signed again after this, though nothing was added: silence can be proven too. */
+const SIGN_AGAIN_SECONDS = 600;
+/** Entries of one checkpoint: what waited for the archive for long does not fill the memory. */
+const ROUND = 512;
+/** Bundles kept in memory for the sessions that are about to seal themselves with them. */
+const RECENT = 256;
+/** How long an append waits to hear whether the archive is ahead; after that it is looked at before signing only. */
+const LOOK_MS = 1_000;
 
 export abstract class LedgerObject extends DurableObject {
-  protected abstract readonly means: Pick<Means, "archive" | "sealPub" | "now">;
-  readonly #sql = this.ctx.storage.sql;
+  protected abstract readonly means: Pick<Means, "archive" | "sealPub" | "log" | "witnesses" | "now">;
+  #rows!: LedgerRows;
   #publishing: Promise<void> | undefined;
+  #looking: Promise<void> | undefined;
+  /** Why this ledger signs nothing, and takes nothing: it is not the one that wrote the archive. */
+  #refused: string | undefined;
   #attempts = 0;
+  readonly #recent = new Map<number, string>();
 
   protected load(): void {
-    migrate(this.#sql, MIGRATIONS);
+    migrate(this.ctx.storage.sql, LEDGER_MIGRATIONS);
+    const { sql } = this.ctx.storage;
+    this.#rows = ledgerRows({ sql, transactionSync: (work) => this.ctx.storage.transactionSync(work) });
   }
 
   /** The index of a head: the next one, or the one it got when it was first appended. Durable when this returns. */
-  async append(session: SessionId, n: number, bundle: string): Promise<number> {
-    const [known] = this.#sql
-      .exec("SELECT idx, bundle FROM entry WHERE session = ? AND n = ?", session, n)
-      .toArray();
-    if (known) {
-      if (known["bundle"] !== bundle)
-        throw new Error(`head ${n} of ${session} is in the ledger with other bytes`);
-      return Number(known["idx"]);
-    }
-    const { next } = this.#sql.exec("SELECT coalesce(max(idx) + 1, 0) AS next FROM entry").one();
-    const index = Number(next);
-    this.#sql.exec("INSERT INTO entry VALUES (?, ?, ?, ?, 0)", index, session, n, bundle);
-    if ((await this.ctx.storage.getAlarm()) === null) await this.ctx.storage.setAlarm(this.means.now() + 100);
+  async append(session: SessionId, n: number, head: string): Promise<number> {
+    // An archive that cannot be read stops no recording; one that is ahead does.
+    await Promise.race([
+      this.#look().catch(() => undefined),
+      new Promise((done) => setTimeout(done, LOOK_MS)),
+    ]);
+    if (this.#refused !== undefined) throw new Error(this.#refused);
+    const { dsseEnvelope } = JSON.parse(head) as SignedHead;
+    const body = entryBody(dsseEnvelope, readPem(this.means.sealPub));
+    const leaf = leafHash(body);
+    const known = this.#rows.find(session, n);
+    if (known && !equal(known.leaf, leaf))
+      throw new Error(`head ${n} of ${session} is in the ledger with other bytes`);
+    if (known) return known.index;
+    const index = this.#rows.size();
+    this.#rows.add(index, session, n, leaf, body, head);
+    await this.#due(this.means.now() + 100);
     return index;
   }
 
   /** Returns when every entry appended before the call is in the archive. Throws when the archive fails. */
   async publish(): Promise<void> {
-    while (this.#publishing) await this.#publishing;
-    this.#publishing = this.#publish().finally(() => {
-      this.#publishing = undefined;
-    });
-    await this.#publishing;
+    const size = this.#rows.size();
+    while ((this.#rows.published()?.size ?? 0) < size || this.#rows.pending()) {
+      if (this.#publishing) await this.#publishing;
+      else await this.#round();
+    }
+  }
+
+  /** The stored bytes of an entry, once it is in the archive with everything before it. */
+  async bundle(index: number): Promise<string> {
+    await this.publish();
+    const known = this.#recent.get(index);
+    if (known !== undefined) return known;
+    const stored = await this.means.archive.get(entryKey(index));
+    const text = stored && readUtf8(stored);
+    if (text === undefined) throw new Error(`entry ${index} of the ledger is not in the archive`);
+    return text;
+  }
+
+  /** The newest checkpoint that is published: what is recorded now, is recorded after it. */
+  async newest(): Promise<NotBefore | undefined> {
+    const published = this.#rows.published();
+    if (!published) return undefined;
+    const { size, root, note } = published;
+    const origin = this.means.log.keys.ed25519.name;
+    return { origin, size, rootHash: toBase64(root), noteSha256: toHex(sha256(utf8(note))) };
   }
 
   override async alarm(): Promise<void> {
     try {
       await this.publish();
+      if (this.#signDue()) await this.#round();
       this.#attempts = 0;
     } catch (cause) {
       this.#attempts += 1;
       alert("ledger_delayed", { attempt: this.#attempts, cause: String(cause) });
       await this.ctx.storage.setAlarm(this.means.now() + nextDelay(this.#attempts, Math.random()));
+      return;
     }
+    const last = this.#rows.published();
+    if (last) await this.#due((last.at + SIGN_AGAIN_SECONDS) * 1000);
   }
 
-  /** Each step is create-only: a crash between put and mark repeats the put with the same bytes. */
+  /** One checkpoint and everything of it; rounds never overlap. */
+  #round(): Promise<void> {
+    const round = this.#publish().finally(() => {
+      if (this.#publishing === round) this.#publishing = undefined;
+    });
+    this.#publishing = round;
+    return round;
+  }
+
   async #publish(): Promise<void> {
-    const { archive, sealPub } = this.means;
-    const waiting = this.#sql
-      .exec("SELECT idx, bundle FROM entry WHERE published = 0 ORDER BY idx")
-      .toArray();
-    if (waiting[0]?.["idx"] === 0) await archive.put(SEAL_PUB, utf8(sealPub), { locked: false });
-    for (const row of waiting) {
-      const index = Number(row["idx"]);
-      await archive.put(entryKey(index), utf8(String(row["bundle"])), { locked: true });
-      this.#sql.exec("UPDATE entry SET published = 1 WHERE idx = ?", index);
-    }
+    const { archive, sealPub, log, witnesses } = this.means;
+    await this.#look();
+    if (this.#refused !== undefined) throw new Error(this.#refused);
+    const signed = this.#rows.pending() ?? (await this.#sign());
+    const stored = (index: number, bundle: string) => {
+      this.#recent.set(index, bundle);
+      for (const old of this.#recent.keys()) if (this.#recent.size > RECENT) this.#recent.delete(old);
+    };
+    await publish({ archive, rows: this.#rows, keys: log.keys, sealPub, witnesses, stored }, signed);
+    const last = this.#rows.published();
+    if (last) await this.#due((last.at + SIGN_AGAIN_SECONDS) * 1000);
+  }
+
+  /** Entries, edge and signed checkpoint are in SQL together, before anybody sees the signature. */
+  async #sign(): Promise<CheckpointRow> {
+    const { log, now } = this.means;
+    const before = this.#rows.published();
+    const start = before?.size ?? 0;
+    const size = Math.min(this.#rows.size(), start + ROUND);
+    const { root, edge } = growthTo(this.#rows, before, size);
+    // Later than the one before, so that no two checkpoints of a size have one name.
+    const at = Math.max(Math.floor(now() / 1000), (before?.at ?? 0) + 1);
+    const note = await signCheckpoint({ origin: log.keys.ed25519.name, size, root }, at, log);
+    const signed = { start, size, at, root, edge: edge.hashes, note };
+    this.#rows.addCheckpoint(signed, this.#name());
+    return signed;
+  }
+
+  #signDue(): boolean {
+    const last = this.#rows.published();
+    return last !== undefined && this.means.now() >= (last.at + SIGN_AGAIN_SECONDS) * 1000;
+  }
+
+  /** Whose log this is: never changes, since what was signed under another name or key would not be extended. */
+  #name(): string {
+    const { ed25519, mlDsa } = this.means.log.keys;
+    return `${writeVkey(ed25519)}\n${writeVkey(mlDsa)}`;
+  }
+
+  /** Holds the archive against the tables, once a life of the object. Throws when the archive cannot be read. */
+  #look(): Promise<void> {
+    this.#looking ??= this.#compare().catch((cause: unknown) => {
+      this.#looking = undefined;
+      throw cause;
+    });
+    return this.#looking;
+  }
+
+  async #compare(): Promise<void> {
+    const own = this.#rows.fact("log");
+    if (own !== undefined && own !== this.#name())
+      return this.#refuse("the ledger was made under another origin, or with other log keys");
+    const stored = await this.means.archive.get(CHECKPOINT);
+    if (!stored) return;
+    const opened = await openCheckpoint(readUtf8(stored) ?? "", this.means.log.keys);
+    if (typeof opened === "string") return this.#refuse(`the archive's checkpoint is ${opened}`);
+    if (opened.wrong) return this.#refuse(`the archive's checkpoint: ${opened.wrong.message}`);
+    const { size, root } = opened.checkpoint;
+    const rows = [this.#rows.pending(), this.#rows.published()];
+    const newest = Math.max(...rows.map((row) => row?.size ?? 0));
+    if (size > newest)
+      return this.#refuse(`the archive's checkpoint has ${size} entries, the ledger signed ${newest}`);
+    if (rows.some((row) => row?.size === size && !equal(row.root, root)))
+      return this.#refuse(`the archive's checkpoint of ${size} entries has another root`);
+  }
+
+  #refuse(why: string): void {
+    this.#refused = `${why}: restore the ledger that wrote this archive, or begin a new archive with a new origin`;
+    alert("ledger_refuses", { cause: this.#refused });
+  }
+
+  async #due(at: number): Promise<void> {
+    const set = await this.ctx.storage.getAlarm();
+    if (set === null || set > at || set < this.means.now()) await this.ctx.storage.setAlarm(at);
   }
 }

@@ -1,8 +1,11 @@
 /** What the objects need of the world around them. The recorder service builds it from its bindings. */
+import type { NotBefore } from "#durable/format/head.ts";
 import type { SessionId } from "#durable/format/ids.ts";
 import type { Principal } from "#durable/format/principal.ts";
 import type { Opening, SessionView } from "#durable/format/tape.ts";
+import type { LogSigner } from "#durable/proof/log/checkpoint.ts";
 import type { Archive } from "#durable/store/archive.ts";
+import type { Witness } from "#durable/store/log/publish.ts";
 import type { JournalBatch } from "./journal.ts";
 
 export type Limits = {
@@ -16,9 +19,13 @@ export type Limits = {
 /** The ledger as sessions see it. */
 export interface Ledger {
   /** Gives a head its place, once: the same session and number get the same index again. Durable when it returns. */
-  append(session: SessionId, n: number, bundle: string): Promise<number>;
+  append(session: SessionId, n: number, head: string): Promise<number>;
   /** Returns when every entry so far is in the archive. */
   publish(): Promise<void>;
+  /** The bytes of an entry as the archive has them, once it has them: the head, with its proof and its checkpoint. */
+  bundle(index: number): Promise<string>;
+  /** The newest published checkpoint; undefined before the first. */
+  newest(): Promise<NotBefore | undefined>;
 }
 
 /** Why no session was opened: bytes that wait for the archive, or seconds until this principal may open another. */
@@ -52,6 +59,9 @@ export type Means = {
   readonly sign: (bytes: Uint8Array<ArrayBuffer>) => Promise<Uint8Array<ArrayBuffer>>;
   /** PEM, SubjectPublicKeyInfo. */
   readonly sealPub: string;
+  /** Signs checkpoints. Its keys bear the log's name. */
+  readonly log: LogSigner;
+  readonly witnesses: readonly Witness[];
   /** Keyed digest, lower-case hex: the same text gives the same pseudonym on one node. */
   readonly pseudonym: (text: string) => Promise<string>;
   readonly origin: string;

@@ -3,7 +3,7 @@ import { createHash } from "node:crypto";
 import type { Head, HeadStatus, SegmentEntry } from "#durable/format/head.ts";
 import { bytesName, framesName, SEAL_NAME, sessionFolder } from "#durable/format/layout.ts";
 import { principalKey } from "#durable/format/principal.ts";
-import { concat, readUtf8, sha256, toBase64, toHex, utf8 } from "#durable/proof/bytes.ts";
+import { concat, sha256, toBase64, toHex, utf8 } from "#durable/proof/bytes.ts";
 import { readPem } from "#durable/proof/key.ts";
 import { Range, rangeOf } from "#durable/proof/merkle.ts";
 import { consistencyProof } from "#durable/proof/proofs.ts";
@@ -43,11 +43,10 @@ export async function seal(sealing: Sealing): Promise<{ readonly root: string } 
   }
   // Safe here: every segment has been read back from the archive, and its plaintext rows are gone.
   const terminal = await signHead(sealing, ending.reason === "truncated" ? "truncated" : "closed");
-  // Safe here: the terminal head is in the ledger. Its publication and the seal carry the same bytes.
-  await means.ledger.publish();
-  await means.archive.put(`${sessionFolder(opened.session)}${SEAL_NAME}`, utf8(terminal.bundle), {
-    locked: true,
-  });
+  if (terminal.entry === null) throw new Error(`the terminal head of ${opened.session} has no place`);
+  // Safe here: the terminal head is in the ledger. The seal is its entry, with its proof, as the archive has it.
+  const seal = await means.ledger.bundle(terminal.entry);
+  await means.archive.put(`${sessionFolder(opened.session)}${SEAL_NAME}`, utf8(seal), { locked: true });
   return { root: terminal.root };
 }
 
@@ -114,6 +113,7 @@ async function makeHead(sealing: Sealing, status: HeadStatus): Promise<HeadRow> 
         consistency: consistencyProof(leaves, previous.size).map(toBase64),
       },
     }),
+    ...(opened.notBefore && { notBefore: opened.notBefore }),
     startedAt: new Date(opened.at).toISOString(),
     madeAt: new Date(now()).toISOString(),
     ...(ending && { endedAt: new Date(ending.at).toISOString(), reason: ending.reason }),
@@ -131,7 +131,7 @@ async function makeHead(sealing: Sealing, status: HeadStatus): Promise<HeadRow> 
     status === "open" || status === "progress"
       ? []
       : rows.pushed().map((oid) => ({ ref: `commit/${oid}`, oid }));
-  const bundle = readUtf8(await sealHead(head, commits, readPem(means.sealPub), means.sign)) ?? "";
+  const bundle = JSON.stringify(await sealHead(head, commits, readPem(means.sealPub), means.sign));
   const row = { n: head.n, size, root, bundle };
   rows.addHead(row);
   return { ...row, entry: null };

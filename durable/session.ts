@@ -1,6 +1,7 @@
 /** SessionObject: one agent run. Numbers its frames, makes them durable, and seals them when it is over. */
 import { DurableObject } from "cloudflare:workers";
 import { type BodyEnd, type Direction, type EndReason, type Frame, fitsLine } from "#durable/format/frame.ts";
+import type { NotBefore } from "#durable/format/head.ts";
 import type { ExchangeId, SessionId } from "#durable/format/ids.ts";
 import type { RefusalCode } from "#durable/format/refusal.ts";
 import type { Answer, Opening, RequestTape, ResponseTape, SessionView } from "#durable/format/tape.ts";
@@ -14,7 +15,13 @@ import { type Live, SessionTape } from "./session-tape.ts";
 
 /** How a session ended. Absent while it is open. */
 export type Ending = { readonly reason: EndReason | "truncated"; readonly at: number };
-export type Opened = { readonly session: SessionId; readonly opening: Opening; readonly at: number };
+export type Opened = {
+  readonly session: SessionId;
+  readonly opening: Opening;
+  readonly at: number;
+  /** What the log had published by then. */
+  readonly notBefore?: NotBefore;
+};
 
 /** Commits of one session: the last head names them all, and is one value of a row. A push alone brings no more. */
 const COMMITS_MAX = 25_000;
@@ -270,11 +277,13 @@ export abstract class SessionObject extends DurableObject {
     if (!this.#opened) {
       const { session, opening } = opened;
       const { principal, client, conversation } = opening;
-      const known = conversation === undefined ? {} : { conversation };
+      const newest = await this.means.ledger.newest();
+      const notBefore = newest && { notBefore: newest };
+      const known = { ...(conversation !== undefined && { conversation }), ...notBefore };
       this.#tape.writeWith({ k: "session.start", session, principal, client, ...known }, () =>
-        this.#tape.rows.setFact("opened", opened),
+        this.#tape.rows.setFact("opened", { ...opened, ...notBefore }),
       );
-      this.#opened = opened;
+      this.#opened = { ...opened, ...notBefore };
       await this.#due(this.#nextDue(opened));
     }
     await signHead(this.#sealing(this.#opened), "open");

@@ -60,6 +60,11 @@ export const recorderEnv = once((env) => {
     sealKey: binding<CryptoKey>(env, "SEAL_KEY"),
     /** PEM, SubjectPublicKeyInfo. */
     sealPub: text(env, "SEAL_PUB"),
+    logKey: binding<CryptoKey>(env, "LOG_KEY"),
+    logPqKey: binding<CryptoKey>(env, "LOG_PQ_KEY"),
+    /** PEM, SubjectPublicKeyInfo. */
+    logPub: text(env, "LOG_PUB"),
+    logPqPub: text(env, "LOG_PQ_PUB"),
     clearanceKey: binding<CryptoKey>(env, "CLEARANCE_KEY"),
     pseudonymKey: binding<CryptoKey>(env, "PSEUDONYM_KEY"),
     /** Absent with a directory archive. */

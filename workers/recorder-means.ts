@@ -2,6 +2,8 @@
 import type { Means } from "#durable/means.ts";
 import { toHex } from "#durable/proof/bytes.ts";
 import { subtleSigner } from "#durable/proof/dsse.ts";
+import { logKeys } from "#durable/proof/log/checkpoint.ts";
+import { readLogPems } from "#durable/proof/log/trust.ts";
 import type { Archive } from "#durable/store/archive.ts";
 import { directoryArchive } from "#durable/store/directory-archive.ts";
 import { s3Archive } from "#durable/store/s3-archive.ts";
@@ -21,11 +23,18 @@ export function recorderMeans(env: Env): Means {
 function makeMeans(raw: Env): Means {
   const env = recorderEnv(raw);
   const { settings } = env;
+  const logPub = readLogPems(env.logPub, env.logPqPub);
   return {
     limits: settings,
     archive: archiveOf(env),
     sign: async (bytes) => new Uint8Array(await subtleSigner(env.sealKey)(bytes)),
     sealPub: env.sealPub,
+    log: {
+      keys: logKeys(settings.origin, logPub.ed25519, logPub.mlDsa),
+      ed25519: async (bytes) => new Uint8Array(await crypto.subtle.sign("Ed25519", env.logKey, bytes)),
+      mlDsa: async (bytes) => new Uint8Array(await crypto.subtle.sign("ML-DSA-44", env.logPqKey, bytes)),
+    },
+    witnesses: [],
     pseudonym: async (text) => {
       const digest = await crypto.subtle.sign("HMAC", env.pseudonymKey, new TextEncoder().encode(text));
       return toHex(new Uint8Array(digest));
@@ -41,8 +50,10 @@ function makeMeans(raw: Env): Means {
       rest: () => journalOf(env.journal).rest(),
     },
     ledger: {
-      append: (session, n, bundle) => ledgerOf(env.ledger).append(session, n, bundle),
+      append: (session, n, head) => ledgerOf(env.ledger).append(session, n, head),
       publish: () => ledgerOf(env.ledger).publish(),
+      bundle: (index) => ledgerOf(env.ledger).bundle(index),
+      newest: () => ledgerOf(env.ledger).newest(),
     },
     directory: {
       resolve: (key, opening) => directoryOf(env.directory).resolve(key, opening),

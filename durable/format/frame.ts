@@ -1,5 +1,6 @@
 /** One recorded line (EVIDENCE §1). Bytes are what is hashed; the prefix is exact, the rest is free JSON. */
 import type { Decision } from "./decision.ts";
+import type { NotBefore } from "./head.ts";
 import type { ConnectionName, ExchangeId, SessionId } from "./ids.ts";
 import type { Operation, RefUpdate } from "./operation.ts";
 import type { Principal } from "./principal.ts";
@@ -20,6 +21,8 @@ export type SessionStart = {
   readonly principal: Principal;
   readonly client: string;
   readonly conversation?: string;
+  /** The newest checkpoint of the log. */
+  readonly notBefore?: NotBefore;
 };
 export type RequestFrame = {
   readonly k: "request";

@@ -24,6 +24,16 @@ export const SegmentEntry = v.object({
 });
 export type SegmentEntry = v.InferOutput<typeof SegmentEntry>;
 
+/** A checkpoint that was there before the session: it was opened not before it. */
+export const NotBefore = v.object({
+  origin: v.string(),
+  size: Count,
+  rootHash: Hash,
+  /** Of the signed note. */
+  noteSha256: Hex,
+});
+export type NotBefore = v.InferOutput<typeof NotBefore>;
+
 export const HeadStatus = v.picklist(["open", "progress", "closed", "truncated"]);
 export type HeadStatus = v.InferOutput<typeof HeadStatus>;
 
@@ -34,6 +44,8 @@ export const Head = v.object({
   n: Count,
   head: v.object({ origin: v.string(), size: Count, rootHash: Hash }),
   previous: v.optional(v.object({ size: Count, rootHash: Hash, consistency: v.array(Hash) })),
+  /** Absent while the log has no checkpoint. */
+  notBefore: v.optional(NotBefore),
   startedAt: v.string(),
   madeAt: v.string(),
   endedAt: v.optional(v.string()),

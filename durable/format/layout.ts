@@ -11,3 +11,15 @@ export const bytesName = (segment: number): string => `bytes-${six(segment)}.bin
 export const SEAL_NAME = "seal.sigstore.json";
 export const entryKey = (index: number): string => `log/entry/${index}.sigstore.json`;
 export const SEAL_PUB = "trust/seal.pub";
+
+/** The newest checkpoint: the one object of an archive that is replaced. */
+export const CHECKPOINT = "log/checkpoint";
+/** `path` is a tile's, as C2SP tlog-tiles has it. */
+export const tileKey = (path: string): string => `log/${path}`;
+/** Every checkpoint there was, by size and the time it was signed, in seconds since 1970. */
+export const checkpointKey = (size: number, at: number): string => `log/checkpoints/${size}-${at}`;
+
+export const LOG_VKEY = "trust/log.vkey";
+export const LOG_PQ_VKEY = "trust/log-pq.vkey";
+export const TRUSTED_ROOT = "trust/trusted_root.json";
+export const WITNESS_POLICY = "trust/witness-policy";

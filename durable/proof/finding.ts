@@ -15,6 +15,24 @@ const CODES = {
   key_other: ["error", "invalid"],
   entry_missing: ["error", "incomplete"],
   entry_duplicate: ["error", "invalid"],
+  /** What stands in the log for a head is not made of it. */
+  entry_body: ["error", "invalid"],
+  /** It is not in the tree it says it is in. */
+  entry_proof: ["error", "invalid"],
+  checkpoint_missing: ["error", "incomplete"],
+  checkpoint_malformed: ["error", "invalid"],
+  checkpoint_origin: ["error", "invalid"],
+  checkpoint_signature: ["error", "invalid"],
+  /** The entries do not make its root. */
+  checkpoint_root: ["error", "invalid"],
+  /** Older than others the log has signed. */
+  checkpoint_behind: ["error", "invalid"],
+  /** Signed by somebody whose key is not known: nothing is said of that. */
+  checkpoint_stranger: ["warning", "none"],
+  /** The log does not extend the checkpoint that the auditor holds. */
+  log_not_extended: ["error", "invalid"],
+  tile_missing: ["error", "incomplete"],
+  tile_altered: ["error", "invalid"],
   head_malformed: ["error", "invalid"],
   head_key: ["error", "invalid"],
   head_signature: ["error", "invalid"],
@@ -22,6 +40,8 @@ const CODES = {
   head_origin: ["error", "invalid"],
   /** A seal in the folder of another session, or frames that say they are of another session. */
   head_session: ["error", "invalid"],
+  /** It names a checkpoint that was not there before it. */
+  head_not_before: ["error", "invalid"],
   head_sequence: ["error", "invalid"],
   head_previous: ["error", "invalid"],
   head_consistency: ["error", "invalid"],

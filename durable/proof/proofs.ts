@@ -9,18 +9,24 @@ function split(n: number): number {
   return k;
 }
 
+/** The hash over leaves [from, to) of the tree a proof is made in. */
+export type Subtree = (from: number, to: number) => Bytes;
+
 /** The audit path of leaf `index` in the tree over the first `size` leaves. */
-export function inclusionProof(leaves: Leaves, index: number, size = leafCount(leaves)): Bytes[] {
+export const inclusionProof = (leaves: Leaves, index: number, size = leafCount(leaves)): Bytes[] =>
+  inclusionPath(index, size, (from, to) => rootOf(leaves, from, to));
+
+export function inclusionPath(index: number, size: number, subtree: Subtree): Bytes[] {
   if (index < 0 || index >= size) throw new RangeError(`leaf ${index} is not in a tree of ${size}`);
   const path: Bytes[] = [];
   let [from, to] = [0, size];
   while (to - from > 1) {
     const k = split(to - from);
     if (index - from < k) {
-      path.push(rootOf(leaves, from + k, to));
+      path.push(subtree(from + k, to));
       to = from + k;
     } else {
-      path.push(rootOf(leaves, from, from + k));
+      path.push(subtree(from, from + k));
       from += k;
     }
   }
@@ -28,7 +34,10 @@ export function inclusionProof(leaves: Leaves, index: number, size = leafCount(l
 }
 
 /** Proof that the tree over the first `first` leaves is a prefix of the one over `size`. Empty for 0 and for equal. */
-export function consistencyProof(leaves: Leaves, first: number, size = leafCount(leaves)): Bytes[] {
+export const consistencyProof = (leaves: Leaves, first: number, size = leafCount(leaves)): Bytes[] =>
+  consistencyPath(first, size, (from, to) => rootOf(leaves, from, to));
+
+export function consistencyPath(first: number, size: number, subtree: Subtree): Bytes[] {
   if (first < 0 || first > size) throw new RangeError(`a tree of ${first} is not a prefix of one of ${size}`);
   if (first === 0 || first === size) return [];
   const path: Bytes[] = [];
@@ -38,15 +47,15 @@ export function consistencyProof(leaves: Leaves, first: number, size = leafCount
   while (first !== to) {
     const k = split(to - from);
     if (first - from <= k) {
-      path.push(rootOf(leaves, from + k, to));
+      path.push(subtree(from + k, to));
       to = from + k;
     } else {
-      path.push(rootOf(leaves, from, from + k));
+      path.push(subtree(from, from + k));
       from += k;
       whole = false;
     }
   }
-  if (!whole) path.push(rootOf(leaves, from, to));
+  if (!whole) path.push(subtree(from, to));
   return path.reverse();
 }
 

@@ -1,25 +1,37 @@
-/** A head as stored: a Sigstore bundle v0.3 (DSSE and public-key hint), read strictly so that no byte of it is free. */
+/** A head as stored: a Sigstore bundle v0.3 (DSSE, public-key hint, place in the log), read so that no byte of it is free. */
 import * as v from "valibot";
 import { type Envelope, type Head, PAYLOAD_TYPE, type Statement } from "#durable/format/head.ts";
 import { type Bytes, fromBase64, readUtf8, utf8 } from "./bytes.ts";
 import { openEnvelope, type Signer, signEnvelope } from "./dsse.ts";
 import { keyHint, type SealKey } from "./key.ts";
+import { TlogEntry } from "./log/bundle.ts";
 import { encodeStatement, makeStatement, type PushedCommit, readStatement } from "./statement.ts";
 
 export const BUNDLE_TYPE = "application/vnd.dev.sigstore.bundle.v0.3+json";
 
+const Hint = v.strictObject({ hint: v.string() });
+const Dsse = v.strictObject({
+  payload: v.string(),
+  payloadType: v.literal(PAYLOAD_TYPE),
+  signatures: v.strictTuple([v.strictObject({ sig: v.string() })]),
+});
+
+/** A head that is signed and not yet in a published tree: what a session gives the ledger. Never stored in an archive. */
+export const SignedHead = v.strictObject({
+  mediaType: v.literal(BUNDLE_TYPE),
+  verificationMaterial: v.strictObject({ publicKey: Hint }),
+  dsseEnvelope: Dsse,
+});
+export type SignedHead = v.InferOutput<typeof SignedHead>;
+
 export const Bundle = v.strictObject({
   mediaType: v.literal(BUNDLE_TYPE),
-  verificationMaterial: v.strictObject({ publicKey: v.strictObject({ hint: v.string() }) }),
-  dsseEnvelope: v.strictObject({
-    payload: v.string(),
-    payloadType: v.literal(PAYLOAD_TYPE),
-    signatures: v.strictTuple([v.strictObject({ sig: v.string() })]),
-  }),
+  verificationMaterial: v.strictObject({ publicKey: Hint, tlogEntries: v.strictTuple([TlogEntry]) }),
+  dsseEnvelope: Dsse,
 });
 export type Bundle = v.InferOutput<typeof Bundle>;
 
-export const makeBundle = (envelope: Envelope, spki: Uint8Array): Bundle => ({
+export const makeSignedHead = (envelope: Envelope, spki: Uint8Array): SignedHead => ({
   mediaType: BUNDLE_TYPE,
   verificationMaterial: { publicKey: { hint: keyHint(spki) } },
   dsseEnvelope: {
@@ -29,17 +41,23 @@ export const makeBundle = (envelope: Envelope, spki: Uint8Array): Bundle => ({
   },
 });
 
-export const encodeBundle = (bundle: Bundle): Bytes => utf8(JSON.stringify(bundle));
+export const makeBundle = (head: SignedHead, entry: TlogEntry): Bundle => ({
+  mediaType: BUNDLE_TYPE,
+  verificationMaterial: { publicKey: head.verificationMaterial.publicKey, tlogEntries: [entry] },
+  dsseEnvelope: head.dsseEnvelope,
+});
 
-/** The bytes of a signed head, as they are stored in the ledger and, for the last one, beside its segments. */
+export const encodeBundle = (bundle: Bundle | SignedHead): Bytes => utf8(JSON.stringify(bundle));
+
+/** A head, signed: what the ledger is given. */
 export async function sealHead(
   head: Head,
   commits: readonly PushedCommit[],
   spki: Uint8Array,
   sign: Signer,
-): Promise<Bytes> {
+): Promise<SignedHead> {
   const payload = encodeStatement(makeStatement(head, commits));
-  return encodeBundle(makeBundle(await signEnvelope(payload, sign), spki));
+  return makeSignedHead(await signEnvelope(payload, sign), spki);
 }
 
 /** The bundle in stored bytes, or what is wrong with them. Spare white space and unknown members are wrong. */
@@ -54,13 +72,35 @@ export function openBundle(bytes: Uint8Array): Bundle | string {
   }
   const parsed = v.safeParse(Bundle, json);
   if (!parsed.success) return v.summarize(parsed.issues);
-  return JSON.stringify(json) === text
+  // Written again by its writer: members in another order are another text.
+  const [entry] = parsed.output.verificationMaterial.tlogEntries;
+  return JSON.stringify(makeBundle(parsed.output, ordered(entry))) === text
     ? parsed.output
     : "the bundle's JSON is not written as its writer writes it";
 }
 
+const ordered = (entry: TlogEntry): TlogEntry => {
+  const { inclusionProof: proof } = entry;
+  return {
+    logIndex: entry.logIndex,
+    logId: entry.logId,
+    kindVersion: { kind: entry.kindVersion.kind, version: entry.kindVersion.version },
+    integratedTime: entry.integratedTime,
+    inclusionProof: {
+      logIndex: proof.logIndex,
+      rootHash: proof.rootHash,
+      treeSize: proof.treeSize,
+      hashes: proof.hashes,
+      checkpoint: proof.checkpoint,
+    },
+    canonicalizedBody: entry.canonicalizedBody,
+  };
+};
+
 /** What became of opening a stored head: `statement` is present when it could be read, whoever signed it. */
 export type OpenedHead = {
+  /** Present when the bytes are a bundle, whatever is in it. */
+  readonly bundle?: Bundle;
   readonly statement?: Statement;
   readonly wrong?: {
     readonly code: "head_malformed" | "head_key" | "head_signature";
@@ -74,11 +114,11 @@ export async function openHead(bytes: Uint8Array, key: SealKey | undefined): Pro
   const bundle = openBundle(bytes);
   if (typeof bundle === "string") return malformed(bundle);
   const statement = readStatement(fromBase64(bundle.dsseEnvelope.payload) ?? new Uint8Array());
-  const read = typeof statement === "string" ? {} : { statement };
+  const read = typeof statement === "string" ? { bundle } : { bundle, statement };
   const { hint } = bundle.verificationMaterial.publicKey;
   if (key && hint !== key.hint)
     return { ...read, wrong: { code: "head_key", message: `signed by key ${hint}, not by ${key.hint}` } };
   if (key && !(await openEnvelope(bundle.dsseEnvelope, key.key)))
     return { ...read, wrong: { code: "head_signature", message: "the signature does not hold" } };
-  return typeof statement === "string" ? malformed(statement) : { statement };
+  return typeof statement === "string" ? { bundle, ...malformed(statement) } : read;
 }

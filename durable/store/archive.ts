@@ -7,16 +7,19 @@
  *   Of several writers with different bytes at most one succeeds, and its bytes are what `get` gives from then on.
  * - `put` returns only after it has read back size, SHA-256 and, when `locked` and the mode is COMPLIANCE, a
  *   retention of at least `days` from now.
- * - A failed `put` throws; whether the object was kept is then unknown, and calling again is safe.
+ * - `replace` is for the keys that are replaced (`key.ts`) and for no other, and `put` is for all others: what it wrote
+ *   last is what `get` and `stat` give. It returns only after it has read that back. Nothing locks it. One writer a key.
+ * - A failed `put` or `replace` throws; whether the object was kept is then unknown, and calling again is safe.
  * - `get`, `stat` of an absent key give undefined; any other failure throws.
  * - A call that the store does not finish in time throws `ArchiveFault`. So does every other failure of the store.
  * - A key that is not an archive key (`key.ts`) throws a RangeError: a bug, not a fault of the store.
- * - Nothing ever deletes.
+ * - Nothing ever deletes; a store that keeps versions keeps those of a replaced key too.
  */
 export interface Archive {
   /** What the head says of retention: `COMPLIANCE` only where the store enforces it. */
   readonly retention: { readonly mode: "COMPLIANCE" | "none"; readonly days: number };
   put(key: string, bytes: Uint8Array<ArrayBuffer>, options: { readonly locked: boolean }): Promise<Stored>;
+  replace(key: string, bytes: Uint8Array<ArrayBuffer>): Promise<Stored>;
   get(key: string): Promise<Uint8Array<ArrayBuffer> | undefined>;
   stat(key: string): Promise<Stat | undefined>;
   /** Keys that begin with a prefix (any string prefix of a key, or empty), each once, ascending by byte. */

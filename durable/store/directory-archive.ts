@@ -6,7 +6,7 @@
 import { createHash } from "node:crypto";
 import { type Archive, ArchiveConflict, ArchiveFault, type Stat, type Stored } from "./archive.ts";
 import { chunksOf, collect, within } from "./deadline.ts";
-import { requireKey, requirePrefix } from "./key.ts";
+import { requireKey, requireKeyOf, requirePrefix } from "./key.ts";
 
 export type DirectoryArchiveOptions = {
   /** Reaches the endpoint, whatever host the URL names. */
@@ -39,20 +39,13 @@ class DirectoryArchive implements Archive {
     bytes: Uint8Array<ArrayBuffer>,
     _options: { readonly locked: boolean },
   ): Promise<Stored> {
-    requireKey(key);
-    const digest = createHash("sha256").update(bytes).digest();
-    return await within(this.#timeoutMs, `put ${key}`, async (signal) => {
-      const headers = { "repr-digest": reprDigest(digest) };
-      const reply = await this.#fetch(`${BASE}/${key}`, { method: "PUT", body: bytes, headers, signal });
-      const reason = await reasonOf(reply);
-      if (reply.status === 409) throw new ArchiveConflict(reason);
-      if (!reply.ok) throw new ArchiveFault(`put ${key}: ${reply.status} ${reason}`);
-      const kept = await this.#head(key, signal);
-      if (kept?.bytes !== bytes.length || kept.digest !== headers["repr-digest"]) {
-        throw new ArchiveFault(`put ${key}: the directory holds other bytes than were sent`);
-      }
-      return { key, bytes: bytes.length, sha256: digest.toString("hex") };
-    });
+    requireKeyOf("put", key);
+    return await this.#send("put", key, bytes);
+  }
+
+  async replace(key: string, bytes: Uint8Array<ArrayBuffer>): Promise<Stored> {
+    requireKeyOf("replace", key);
+    return await this.#send("replace", key, bytes);
   }
 
   async get(key: string): Promise<Uint8Array<ArrayBuffer> | undefined> {
@@ -94,6 +87,22 @@ class DirectoryArchive implements Archive {
       const keys = text.split("\n");
       if (keys.pop() !== "") throw new ArchiveFault(`list ${prefix}: the listing was cut off`);
       return keys.map((line) => String(JSON.parse(line)));
+    });
+  }
+
+  async #send(verb: string, key: string, bytes: Uint8Array<ArrayBuffer>): Promise<Stored> {
+    const digest = createHash("sha256").update(bytes).digest();
+    return await within(this.#timeoutMs, `${verb} ${key}`, async (signal) => {
+      const headers = { "repr-digest": reprDigest(digest) };
+      const reply = await this.#fetch(`${BASE}/${key}`, { method: "PUT", body: bytes, headers, signal });
+      const reason = await reasonOf(reply);
+      if (reply.status === 409) throw new ArchiveConflict(reason);
+      if (!reply.ok) throw new ArchiveFault(`${verb} ${key}: ${reply.status} ${reason}`);
+      const kept = await this.#head(key, signal);
+      if (kept?.bytes !== bytes.length || kept.digest !== headers["repr-digest"]) {
+        throw new ArchiveFault(`${verb} ${key}: the directory holds other bytes than were sent`);
+      }
+      return { key, bytes: bytes.length, sha256: digest.toString("hex") };
     });
   }
 

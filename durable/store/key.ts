@@ -1,3 +1,5 @@
+import { CHECKPOINT } from "#durable/format/layout.ts";
+
 /**
  * Keys of the archive: relative paths of plain segments, so that one key is one object, one file and one URL
  * everywhere, and none of them can leave its root, hide as a dotfile or be spelled in two ways.
@@ -18,6 +20,15 @@ export function isPrefix(text: string): boolean {
 
 export function requireKey(key: string): void {
   if (!isKey(key)) throw new RangeError(`not an archive key: ${JSON.stringify(key)}`);
+}
+
+/** The keys that are replaced; every other is written once. */
+export const isReplaced = (key: string): boolean => key === CHECKPOINT;
+
+/** What `put`, or `replace`, may be asked for. */
+export function requireKeyOf(verb: "put" | "replace", key: string): void {
+  requireKey(key);
+  if (isReplaced(key) !== (verb === "replace")) throw new RangeError(`not a key to ${verb}: ${key}`);
 }
 
 export function requirePrefix(prefix: string): void {

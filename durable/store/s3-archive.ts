@@ -2,7 +2,7 @@
 import { createHash } from "node:crypto";
 import { type Archive, ArchiveConflict, ArchiveFault, type Stat, type Stored } from "./archive.ts";
 import { chunksOf, collect, within } from "./deadline.ts";
-import { requireKey, requirePrefix } from "./key.ts";
+import { isReplaced, requireKey, requireKeyOf, requirePrefix } from "./key.ts";
 import { type Marker, S3Bucket, type S3Place } from "./s3-bucket.ts";
 
 export type S3ArchiveOptions = S3Place & {
@@ -29,6 +29,8 @@ const ATTEMPTS = 2;
  * well, so neither a later version nor a delete marker replaces or hides an object; only the end of its retention
  * lets a store drop it. A loser's version stays in the bucket, locked like any other, and is never read; tools that
  * read a key without a version id see the newest one, so the seal's digests are what settles it.
+ *
+ * The one key that is replaced (`log/checkpoint`) is the other way round: its newest version is the object.
  *
  * In a bucket without versions all this rests on the store honouring `If-None-Match`.
  * Needs s3:PutObject, GetObjectVersion, ListBucketVersions, PutObjectRetention, GetObjectRetention.
@@ -60,7 +62,7 @@ class S3Archive implements Archive {
     bytes: Uint8Array<ArrayBuffer>,
     options: { readonly locked: boolean },
   ): Promise<Stored> {
-    requireKey(key);
+    requireKeyOf("put", key);
     const sha256 = createHash("sha256").update(bytes).digest("hex");
     const until = options.locked ? this.#options.now() + this.#options.retentionDays * DAY_MS : 0;
     const promised = { key, bytes: bytes.length, sha256, until };
@@ -85,13 +87,25 @@ class S3Archive implements Archive {
     });
   }
 
+  async replace(key: string, bytes: Uint8Array<ArrayBuffer>): Promise<Stored> {
+    requireKeyOf("replace", key);
+    const sha256 = createHash("sha256").update(bytes).digest("hex");
+    return await this.#call("replace", key, async (signal) => {
+      const name = this.#options.prefix + key;
+      await this.#bucket.write(name, bytes, signal);
+      const last = await this.#bucket.last(name, signal);
+      if (last === undefined) throw new Error("the store took it and does not list it");
+      return await this.#confirm({ key, bytes: bytes.length, sha256, until: 0 }, last, true, signal);
+    });
+  }
+
   async get(key: string): Promise<Uint8Array<ArrayBuffer> | undefined> {
     requireKey(key);
     return await this.#call("get", key, async (signal) => {
       const name = this.#options.prefix + key;
-      const first = await this.#bucket.first(name, signal);
-      if (first === undefined) return undefined;
-      const { stat, body } = await this.#bucket.read(name, first, signal);
+      const version = await this.#bucket[isReplaced(key) ? "last" : "first"](name, signal);
+      if (version === undefined) return undefined;
+      const { stat, body } = await this.#bucket.read(name, version, signal);
       return await collect(body, stat.bytes, signal);
     });
   }
@@ -100,6 +114,10 @@ class S3Archive implements Archive {
     requireKey(key);
     return await this.#call("stat", key, async (signal) => {
       const name = this.#options.prefix + key;
+      if (isReplaced(key)) {
+        const last = await this.#bucket.last(name, signal);
+        return last === undefined ? undefined : await this.#bucket.stat(name, last, signal);
+      }
       const { first, covered } = await this.#bucket.history(name, signal);
       if (first === undefined) return undefined;
       return { ...(await this.#bucket.stat(name, first, signal)), ...(covered && { covered }) };

@@ -79,6 +79,12 @@ export class S3Bucket {
     return { first: first?.id, covered };
   }
 
+  /** The version of a key that was stored last. S3 lists the versions of a key newest first, and markers after them. */
+  async last(key: string, signal: AbortSignal): Promise<string | undefined> {
+    const { versions } = await this.#versions(key, undefined, signal);
+    return versions.find((version) => version.key === key && version.id !== undefined)?.id;
+  }
+
   /** Gives the version it made; `null` (S3's word) in a bucket without versions. */
   async create(
     key: string,
@@ -96,6 +102,18 @@ export class S3Bucket {
       ...(retainUntil === undefined ? {} : lockUntil(retainUntil)),
     });
     return (await this.#writer.send(command, { abortSignal: signal })).VersionId ?? "null";
+  }
+
+  /** Puts over whatever is there. */
+  async write(key: string, bytes: Uint8Array<ArrayBuffer>, signal: AbortSignal): Promise<void> {
+    const command = new PutObjectCommand({
+      Bucket: this.#bucket,
+      Key: key,
+      Body: bytes,
+      ContentLength: bytes.length,
+      ContentMD5: createHash("md5").update(bytes).digest("base64"),
+    });
+    await this.#writer.send(command, { abortSignal: signal });
   }
 
   async read(key: string, version: string, signal: AbortSignal): Promise<ObjectRead> {

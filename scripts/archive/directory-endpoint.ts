@@ -5,7 +5,7 @@ import { createServer, type IncomingMessage, type ServerResponse } from "node:ht
 import { connect } from "node:net";
 import { dirname } from "node:path";
 import { pipeline } from "node:stream/promises";
-import { isKey, isPrefix } from "#durable/store/key.ts";
+import { isKey, isPrefix, isReplaced } from "#durable/store/key.ts";
 import { type Disk, Folder, NODE_DISK } from "./folder.ts";
 
 export type DirectoryEndpointOptions = {
@@ -83,7 +83,10 @@ async function put(
   if (length === undefined || typeof digest !== "string") {
     return say(response, 400, "a put needs Content-Length and Repr-Digest");
   }
-  const outcome = await folder.create(key, request, { bytes: Number(length), digest });
+  const said = { bytes: Number(length), digest };
+  const outcome = isReplaced(key)
+    ? await folder.replace(key, request, said)
+    : await folder.create(key, request, said);
   switch (outcome) {
     case "created":
       return say(response, 201, "created");

@@ -1,13 +1,14 @@
-/** Create-only files in a directory: what is published is whole, durable, read-only, and never replaced. */
+/** Files in a directory: what is published is whole, durable, read-only, and never replaced unless that is asked for. */
 import { createHash, randomBytes } from "node:crypto";
 import { constants, createReadStream } from "node:fs";
-import { type FileHandle, link, mkdir, open, readdir, unlink } from "node:fs/promises";
+import { type FileHandle, link, mkdir, open, readdir, rename, unlink } from "node:fs/promises";
 import { dirname, join, resolve } from "node:path";
 
 /** What is asked of the disk and may fail. An argument, so that tests can have a full one. */
 export type Disk = {
   readonly open: typeof open;
   readonly link: typeof link;
+  readonly rename: typeof rename;
   readonly write: (file: FileHandle, chunk: Uint8Array) => Promise<void>;
   readonly sync: (file: FileHandle) => Promise<void>;
 };
@@ -15,6 +16,7 @@ export type Disk = {
 export const NODE_DISK: Disk = {
   open,
   link,
+  rename,
   async write(file, chunk) {
     for (let at = 0; at < chunk.length; ) at += (await file.write(chunk, at)).bytesWritten;
   },
@@ -22,6 +24,8 @@ export const NODE_DISK: Disk = {
 };
 
 export type Created = "created" | "same" | "other" | "mismatch";
+/** What the writer says that it sends. */
+export type Said = { readonly bytes: number; readonly digest: string };
 export type Found = {
   readonly bytes: number;
   /** RFC 9530 `Repr-Digest`, of the bytes as they are on the disk now. */
@@ -51,10 +55,23 @@ export class Folder {
   }
 
   /** Keeps a body under a key. Whatever it returns but `mismatch` is durable when it returns. */
-  async create(
+  async create(key: string, body: AsyncIterable<Uint8Array>, said: Said): Promise<Created> {
+    return await this.#keep(key, body, said, (upload, path) => this.#publish(upload, path, said.digest));
+  }
+
+  /** The same, in place of what the key had: whoever reads sees the one or the other, whole. */
+  async replace(key: string, body: AsyncIterable<Uint8Array>, said: Said): Promise<Created> {
+    return await this.#keep(key, body, said, async (upload, path) => {
+      await this.#disk.rename(upload, path);
+      return "created";
+    });
+  }
+
+  async #keep(
     key: string,
     body: AsyncIterable<Uint8Array>,
-    said: { readonly bytes: number; readonly digest: string },
+    said: Said,
+    publish: (upload: string, path: string) => Promise<Created>,
   ): Promise<Created> {
     const path = join(this.#root, key);
     const folder = dirname(path);
@@ -63,13 +80,13 @@ export class Folder {
     try {
       const got = await this.#write(upload, body);
       if (got.bytes !== said.bytes || got.digest !== said.digest) return "mismatch";
-      const outcome = await this.#publish(upload, path, said.digest);
+      const outcome = await publish(upload, path);
       // Up to the root, and also for a file that was there: the run that linked it may have died before its sync.
       for (let at = folder; at.length >= this.#root.length; at = dirname(at)) await this.#syncFolder(at);
       return outcome;
     } finally {
       await unlink(upload).catch((cause: NodeJS.ErrnoException) => {
-        // Never made, when the disk refused to open it; any other rest goes at the next start.
+        // Never made, when the disk refused to open it, or renamed; any other rest goes at the next start.
         if (cause.code !== "ENOENT") throw cause;
       });
     }

@@ -5,6 +5,8 @@ import * as v from "valibot";
 import { SessionId } from "#durable/format/ids.ts";
 import { SEAL_PUB, sessionFolder } from "#durable/format/layout.ts";
 import { importSealKey, readPem, type SealKey } from "#durable/proof/key.ts";
+import type { LogKeys } from "#durable/proof/log/checkpoint.ts";
+import { ED25519, ML_DSA_44, readVkey } from "#durable/proof/log/note.ts";
 import type { Source } from "#durable/proof/read/source.ts";
 import {
   type Verified,
@@ -14,9 +16,18 @@ import {
 } from "#durable/proof/verify/archive.ts";
 import { type BucketOptions, bucketSource, isBucketUrl } from "#scripts/verify/bucket.ts";
 import { folderSource } from "#scripts/verify/folder.ts";
+import { keepState, readState } from "#scripts/verify/state.ts";
 import { readFlags, UsageFault } from "./flags.ts";
 
-const FLAGS = { key: "text", origin: "text", endpoint: "text", region: "text", json: "flag" } as const;
+const FLAGS = {
+  key: "text",
+  vkey: "text",
+  origin: "text",
+  since: "text",
+  endpoint: "text",
+  region: "text",
+  json: "flag",
+} as const;
 
 /** Where the evidence is: an archive's root, a session's folder within one, or a session's folder on its own. */
 type Place = { readonly root: string; readonly source: Source } & (
@@ -27,6 +38,7 @@ type Place = { readonly root: string; readonly source: Source } & (
 type Environment = Readonly<Record<string, string | undefined>>;
 
 export async function verify(args: string[], env: Environment = process.env): Promise<number> {
+  hushMlDsa();
   const { values, rest } = readFlags(args, FLAGS, 1);
   const [path] = rest;
   if (path === undefined) throw new UsageFault("verify needs the path of an archive or of a session");
@@ -35,9 +47,16 @@ export async function verify(args: string[], env: Environment = process.env): Pr
     throw new UsageFault("--endpoint and --region are for s3://bucket/prefix");
   const place = isBucketUrl(path) ? await inBucket(path, { endpoint, region, env }) : await onDisk(path);
   const key = values.key === undefined ? undefined : await readKeyFile(values.key);
+  const log = values.vkey === undefined ? undefined : await readVkeys(values.vkey);
+  const whole = place.kind === "archive" && place.only === undefined;
+  if (values.since !== undefined && !whole)
+    throw new UsageFault("--since is for a whole archive: only its whole log says that it extends another");
+  const since = values.since === undefined ? undefined : await readState(values.since);
   const options: VerifyOptions = {
     now: Date.now(),
     ...(key && { key }),
+    ...(log && { log }),
+    ...(since && { since }),
     ...(values.origin !== undefined && { origin: values.origin }),
     retention: place.kind === "archive" && place.store,
   };
@@ -50,8 +69,18 @@ export async function verify(args: string[], env: Environment = process.env): Pr
     place.kind === "archive"
       ? await verifyArchive(source, options, place.only)
       : await verifyFolder(source, options, place.session);
+  // A log that was found unsound is not what the next look should be held against.
+  if (values.since !== undefined && verified.log) await keepState(values.since, verified.log);
   print(verified, place, values.key, values.json ?? false);
   return verified.findings.length === 0 ? 0 : 1;
+}
+
+/** Node calls its ML-DSA experimental; what is verified with it does not change with that. */
+function hushMlDsa(): void {
+  const emit = process.emitWarning.bind(process);
+  process.emitWarning = ((warning: string | Error, ...rest: never[]) => {
+    if (!String(warning).includes("ML-DSA-44 Web Crypto")) emit(warning, ...rest);
+  }) as typeof process.emitWarning;
 }
 
 /** A store is read as it is, so what it says of retention is checked as well. */
@@ -105,6 +134,21 @@ async function readKeyFile(path: string): Promise<SealKey> {
     const why = cause instanceof Error ? cause.message : String(cause);
     throw new Error(`the key in ${path} cannot be used: ${why}`, { cause });
   }
+}
+
+/** Two vkeys, one a line: an Ed25519 key and an ML-DSA-44 key of one log. */
+async function readVkeys(path: string): Promise<LogKeys> {
+  const lines = (await readFile(path, "utf8")).trimEnd().split("\n");
+  const keys = lines.map((line) => {
+    const key = readVkey(line);
+    if (typeof key === "string") throw new Error(`${path} holds a line that is no vkey: ${key}`);
+    return key;
+  });
+  const ed25519 = keys.find(({ type }) => type === ED25519);
+  const mlDsa = keys.find(({ type }) => type === ML_DSA_44);
+  if (keys.length !== 2 || !ed25519 || !mlDsa || ed25519.name !== mlDsa.name)
+    throw new Error(`${path} does not hold the two keys of one log, one a line: Ed25519 and ML-DSA-44`);
+  return { ed25519, mlDsa };
 }
 
 function print(verified: Verified, place: Place, keyPath: string | undefined, json: boolean): void {

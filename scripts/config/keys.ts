@@ -18,9 +18,70 @@ export type NodeKeys = {
   readonly sealPem: string;
   /** SubjectPublicKeyInfo PEM. */
   readonly sealPub: string;
+  /** PKCS#8 PEM, Ed25519. Secret. */
+  readonly logPem: string;
+  readonly logPub: string;
+  /** PKCS#8 PEM of an ML-DSA-44 seed, as workerd reads it. Secret. */
+  readonly logPqPem: string;
+  readonly logPqPub: string;
   /** 32 bytes. Secret. */
   readonly pseudonym: Uint8Array;
 };
+
+type Kind = {
+  readonly setting: "sealKey" | "logKey" | "logPqKey";
+  /** Below the keys directory, without `.pem` or `.pub`. */
+  readonly file: string;
+  readonly at: string;
+  readonly name: string;
+  readonly make: () => KeyObject;
+  readonly fits: (key: KeyObject) => boolean;
+  readonly write: (key: KeyObject) => string;
+};
+
+const pkcs8 = (key: KeyObject): string => key.export({ type: "pkcs8", format: "pem" }).toString();
+
+/** The keys that sign evidence. */
+const KINDS: readonly Kind[] = [
+  {
+    setting: "sealKey",
+    file: "seal",
+    at: "seal key",
+    name: "ECDSA P-256",
+    make: () => generateKeyPairSync("ec", { namedCurve: "P-256" }).privateKey,
+    fits: (key) => key.asymmetricKeyDetails?.namedCurve === "prime256v1",
+    write: pkcs8,
+  },
+  {
+    setting: "logKey",
+    file: "log",
+    at: "log key",
+    name: "Ed25519",
+    make: () => generateKeyPairSync("ed25519").privateKey,
+    fits: (key) => key.asymmetricKeyType === "ed25519",
+    write: pkcs8,
+  },
+  {
+    setting: "logPqKey",
+    file: "log-pq",
+    at: "log pq key",
+    name: "ML-DSA-44",
+    make: () => generateKeyPairSync("ml-dsa-44").privateKey,
+    fits: (key) => key.asymmetricKeyType === "ml-dsa-44",
+    write: seedPem,
+  },
+];
+
+/** RFC 9881: PKCS#8 of an ML-DSA-44 key that holds only its 32-byte seed, but for the seed. */
+const SEED_HEADER = Buffer.from("3034020100300b060960864801650304031104228020", "hex");
+
+/** OpenSSL writes the expanded key as well, which WebCrypto does not read. */
+function seedPem(key: KeyObject): string {
+  const { priv } = key.export({ format: "jwk" }) as { readonly priv?: string };
+  if (priv === undefined) throw new Error("an ML-DSA-44 key without its seed");
+  const der = Buffer.concat([SEED_HEADER, Buffer.from(priv, "base64url")]).toString("base64");
+  return `-----BEGIN PRIVATE KEY-----\n${der.replaceAll(/.{64}/g, "$&\n")}\n-----END PRIVATE KEY-----\n`;
+}
 
 export const keysDirectory = (state: string): string => join(state, "keys");
 
@@ -38,12 +99,12 @@ export function initKeys(settings: Settings): readonly string[] {
     writeFileSync(path, content(), { mode: 0o600, flag: "wx" });
     made.push(path);
   };
-  if (settings.evidence.sealKey === undefined) {
-    make("seal.pem", () => {
-      const { privateKey } = generateKeyPairSync("ec", { namedCurve: "P-256" });
-      return privateKey.export({ type: "pkcs8", format: "pem" });
-    });
-    make("seal.pub", () => publicPem(createPrivateKey(readFileSync(join(directory, "seal.pem")))));
+  for (const kind of KINDS) {
+    if (settings.evidence[kind.setting] !== undefined) continue;
+    make(`${kind.file}.pem`, () => kind.write(kind.make()));
+    make(`${kind.file}.pub`, () =>
+      publicPem(createPrivateKey(readFileSync(join(directory, `${kind.file}.pem`)))),
+    );
   }
   make("pseudonym.key", () => randomBytes(32));
   return made;
@@ -54,26 +115,48 @@ export type ReadKeys = { readonly keys?: NodeKeys; readonly findings: readonly F
 /** Reads the keys that `initKeys` made, or that the configuration names, and says what is wrong with them. */
 export function readKeys(settings: Settings, env: Readonly<Record<string, string | undefined>>): ReadKeys {
   const directory = keysDirectory(settings.serve.state);
-  const own = { kind: "file", path: join(directory, "seal.pem") } as const;
-  const ref = settings.evidence.sealKey ?? own;
-  const seal = resolveSecret("seal key", ref, env);
-  const findings = [...seal.findings];
-  let parsed: KeyObject | undefined;
-  try {
-    if (seal.text !== undefined) parsed = createPrivateKey(seal.text);
-  } catch (thrown) {
-    findings.push(error("seal key", `${showSecretRef(ref)} is not a private key in PEM: ${reason(thrown)}`));
-  }
-  if (parsed !== undefined && parsed.asymmetricKeyDetails?.namedCurve !== "prime256v1") {
-    findings.push(error("seal key", `${showSecretRef(ref)} is not an ECDSA P-256 key`));
-    parsed = undefined;
-  }
+  const findings: Finding[] = [];
+  const [seal, log, logPq] = KINDS.map((kind) => readKey(kind, settings, env, findings));
   const pseudonym = readPseudonym(join(directory, "pseudonym.key"), findings);
-  if (parsed === undefined || pseudonym === undefined) return { findings };
-  const sealPub = publicPem(parsed);
-  findings.push(ok("seal key", `${showSecretRef(ref)}, SHA-256 ${fingerprint(sealPub)}`));
-  const sealPem = parsed.export({ type: "pkcs8", format: "pem" }).toString();
-  return { keys: { sealPem, sealPub, pseudonym }, findings };
+  if (!seal || !log || !logPq || !pseudonym) return { findings };
+  return {
+    keys: {
+      sealPem: seal.pem,
+      sealPub: seal.pub,
+      logPem: log.pem,
+      logPub: log.pub,
+      logPqPem: logPq.pem,
+      logPqPub: logPq.pub,
+      pseudonym,
+    },
+    findings,
+  };
+}
+
+function readKey(
+  kind: Kind,
+  { serve, evidence }: Settings,
+  env: Readonly<Record<string, string | undefined>>,
+  findings: Finding[],
+): { readonly pem: string; readonly pub: string } | undefined {
+  const own = { kind: "file", path: join(keysDirectory(serve.state), `${kind.file}.pem`) } as const;
+  const ref = evidence[kind.setting] ?? own;
+  const { text, findings: found } = resolveSecret(kind.at, ref, env);
+  findings.push(...found);
+  if (text === undefined) return undefined;
+  try {
+    const key = createPrivateKey(text);
+    if (!kind.fits(key)) {
+      findings.push(error(kind.at, `${showSecretRef(ref)} is not an ${kind.name} key`));
+      return undefined;
+    }
+    const pub = publicPem(key);
+    findings.push(ok(kind.at, `${showSecretRef(ref)}, SHA-256 ${fingerprint(pub)}`));
+    return { pem: kind.write(key), pub };
+  } catch (thrown) {
+    findings.push(error(kind.at, `${showSecretRef(ref)} is not a private key in PEM: ${reason(thrown)}`));
+    return undefined;
+  }
 }
 
 function readPseudonym(path: string, findings: Finding[]): Uint8Array | undefined {

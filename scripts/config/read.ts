@@ -93,7 +93,15 @@ function* secrets(tables: Raw, base: string): Generator<Problem> {
   ];
   for (const [path, row] of rows) {
     if (!isTable(row)) continue;
-    for (const key of ["access_key", "secret_key", "seal_key", "credential", "client_secret"]) {
+    for (const key of [
+      "access_key",
+      "secret_key",
+      "seal_key",
+      "log_key",
+      "log_pq_key",
+      "credential",
+      "client_secret",
+    ]) {
       const value = row[key];
       if (typeof value !== "string") continue;
       const ref = parseSecretRef(value, base);

@@ -98,6 +98,8 @@ const evidence = v.object({
     "steno.localhost",
   ),
   seal_key: v.exactOptional(v.string()),
+  log_key: v.exactOptional(v.string()),
+  log_pq_key: v.exactOptional(v.string()),
 });
 
 const connection = v.object({
@@ -133,7 +135,7 @@ export const TABLES: readonly Table[] = [
     path: ["evidence"],
     many: false,
     keys: keysOf(evidence),
-    later: ["log_key", "log_pq_key", "encrypt_to", "witnesses", "tsa"],
+    later: ["encrypt_to", "witnesses", "tsa"],
   },
   { path: ["connections"], many: true, keys: keysOf(connection), later: [] },
 ];

@@ -76,7 +76,12 @@ export type Settings = {
     readonly state: string;
   };
   readonly policy: { readonly dir: string; readonly pollSeconds: number };
-  readonly evidence: { readonly origin: string; readonly sealKey?: SecretRef };
+  readonly evidence: {
+    readonly origin: string;
+    readonly sealKey?: SecretRef;
+    readonly logKey?: SecretRef;
+    readonly logPqKey?: SecretRef;
+  };
   readonly connections: readonly ConnectionSettings[];
 };
 
@@ -140,6 +145,8 @@ function settingsOf(file: File, base: string): Omit<Settings, "digest" | "file">
     evidence: {
       origin: file.evidence.origin,
       ...(file.evidence.seal_key === undefined ? {} : { sealKey: secret(file.evidence.seal_key, base) }),
+      ...(file.evidence.log_key === undefined ? {} : { logKey: secret(file.evidence.log_key, base) }),
+      ...(file.evidence.log_pq_key === undefined ? {} : { logPqKey: secret(file.evidence.log_pq_key, base) }),
     },
     connections: file.connections.map(({ name, kind, bodies, upstream, credential, scheme }) => ({
       name,

@@ -70,6 +70,10 @@ export function writeGeneration(state: string, generation: Generation): void {
   secret(KEY_FILES.pseudonym, generation.keys.pseudonym);
   secret(KEY_FILES.sealKey, generation.keys.sealPem);
   secret(KEY_FILES.sealPub, generation.keys.sealPub);
+  secret(KEY_FILES.logKey, generation.keys.logPem);
+  secret(KEY_FILES.logPub, generation.keys.logPub);
+  secret(KEY_FILES.logPqKey, generation.keys.logPqPem);
+  secret(KEY_FILES.logPqPub, generation.keys.logPqPub);
   for (const instance of generation.instances) secret(configName(instance.name), capnp(instance));
   const next = join(run, `next-${name}`);
   symlinkSync(name, next);

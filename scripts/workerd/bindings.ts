@@ -29,6 +29,10 @@ export const KEY_FILES = {
   pseudonym: "keys/pseudonym.key",
   sealKey: "keys/seal.pem",
   sealPub: "keys/seal.pub",
+  logKey: "keys/log.pem",
+  logPub: "keys/log.pub",
+  logPqKey: "keys/log-pq.pem",
+  logPqPub: "keys/log-pq.pub",
 } as const;
 
 export type Digests = { readonly build: string; readonly config: string };
@@ -173,6 +177,10 @@ function recorderAdded({ archive, serve }: Settings, paths: ArchivePaths): Added
   const bindings: BindingSpec[] = [
     { name: "SEAL_KEY", kind: "p256", embed: KEY_FILES.sealKey, usages: ["sign"] },
     { name: "SEAL_PUB", kind: "text", content: { embed: KEY_FILES.sealPub } },
+    { name: "LOG_KEY", kind: "ed25519", embed: KEY_FILES.logKey, usages: ["sign"] },
+    { name: "LOG_PUB", kind: "text", content: { embed: KEY_FILES.logPub } },
+    { name: "LOG_PQ_KEY", kind: "ml-dsa-44", embed: KEY_FILES.logPqKey, usages: ["sign"] },
+    { name: "LOG_PQ_PUB", kind: "text", content: { embed: KEY_FILES.logPqPub } },
     { name: "CLEARANCE_KEY", kind: "hmac", embed: KEY_FILES.clearance, usages: ["sign", "verify"] },
     { name: "PSEUDONYM_KEY", kind: "hmac", embed: KEY_FILES.pseudonym, usages: ["sign"] },
   ];

@@ -94,7 +94,12 @@ function workerText(worker: WorkerSpec): string {
 }
 
 const HMAC = JSON.stringify({ name: "HMAC", hash: "SHA-256" });
-const P256 = JSON.stringify({ name: "ECDSA", namedCurve: "P-256" });
+const PKCS8 = {
+  p256: JSON.stringify({ name: "ECDSA", namedCurve: "P-256" }),
+  ed25519: JSON.stringify({ name: "Ed25519" }),
+  // Behind the flag webcrypto_modern_algorithms; its PKCS#8 holds the seed and nothing else.
+  "ml-dsa-44": JSON.stringify({ name: "ML-DSA-44" }),
+} as const;
 
 function bindingText(binding: BindingSpec): string {
   const name = `name = ${quote(binding.name)}`;
@@ -108,7 +113,9 @@ function bindingText(binding: BindingSpec): string {
     case "hmac":
       return `(${name}, cryptoKey = (raw = embed ${quote(binding.embed)}, ${keyText(HMAC, binding.usages)}))`;
     case "p256":
-      return `(${name}, cryptoKey = (pkcs8 = embed ${quote(binding.embed)}, ${keyText(P256, binding.usages)}))`;
+    case "ed25519":
+    case "ml-dsa-44":
+      return `(${name}, cryptoKey = (pkcs8 = embed ${quote(binding.embed)}, ${keyText(PKCS8[binding.kind], binding.usages)}))`;
     case "service":
       return binding.entrypoint === undefined
         ? `(${name}, service = ${quote(binding.service)})`

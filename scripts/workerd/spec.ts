@@ -11,7 +11,11 @@ export type BindingSpec = { readonly name: string } & (
   /** A secret: only the variable's name is in the configuration. */
   | { readonly kind: "environment"; readonly variable: string }
   | { readonly kind: "hmac"; readonly embed: string; readonly usages: readonly Usage[] }
-  | { readonly kind: "p256"; readonly embed: string; readonly usages: readonly Usage[] }
+  | {
+      readonly kind: "p256" | "ed25519" | "ml-dsa-44";
+      readonly embed: string;
+      readonly usages: readonly Usage[];
+    }
   | { readonly kind: "service"; readonly service: string; readonly entrypoint?: string }
   | { readonly kind: "namespace"; readonly className: string }
 );

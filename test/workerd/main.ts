@@ -7,8 +7,10 @@ import type { Limits, Means } from "#durable/means.ts";
 import { toHex } from "#durable/proof/bytes.ts";
 import { subtleSigner } from "#durable/proof/dsse.ts";
 import { toPem } from "#durable/proof/key.ts";
+import { type LogSigner, logKeys } from "#durable/proof/log/checkpoint.ts";
 import { SessionObject as SessionBase } from "#durable/session.ts";
 import { directoryOf, journalOf, ledgerOf, sessionOf } from "#durable/stubs.ts";
+import { logSigner, ORIGIN } from "#test/support/log-signer.ts";
 import { MemoryArchive } from "./memory-archive.ts";
 
 type Bindings = {
@@ -46,10 +48,14 @@ export async function sealPub(): Promise<string> {
   return toPem(new Uint8Array((await crypto.subtle.exportKey("spki", key)) as ArrayBuffer));
 }
 
-// The DER of the key above; objects need it synchronously.
+// The DER of the key above, and the log's signer; objects need them synchronously.
 let pem = "";
+let signer: LogSigner;
+/** Whose log it is; a test may say another. */
+export const log = { origin: ORIGIN };
 export const knowKey = async (): Promise<void> => {
   pem = await sealPub();
+  signer = await logSigner();
 };
 
 function meansOf(env: Bindings): Means {
@@ -60,7 +66,12 @@ function meansOf(env: Bindings): Means {
     sealPub: pem,
     pseudonym: async (text) =>
       toHex(new Uint8Array(await crypto.subtle.digest("SHA-256", new TextEncoder().encode(text)))),
-    origin: "seal-2026.gw.example",
+    get log() {
+      const { ed25519, mlDsa } = signer.keys;
+      return { ...signer, keys: logKeys(log.origin, ed25519.bytes, mlDsa.bytes) };
+    },
+    witnesses: [],
+    origin: ORIGIN,
     build: "b".repeat(64),
     config: "c".repeat(64),
     journal: {
@@ -71,8 +82,10 @@ function meansOf(env: Bindings): Means {
       rest: () => journalOf(env.JOURNAL).rest(),
     },
     ledger: {
-      append: (session, n, bundle) => ledgerOf(env.LEDGER).append(session, n, bundle),
+      append: (session, n, head) => ledgerOf(env.LEDGER).append(session, n, head),
       publish: () => ledgerOf(env.LEDGER).publish(),
+      bundle: (index) => ledgerOf(env.LEDGER).bundle(index),
+      newest: () => ledgerOf(env.LEDGER).newest(),
     },
     directory: {
       resolve: (key, opening) => directoryOf(env.DIRECTORY).resolve(key, opening),

@@ -2,14 +2,17 @@
 
 import * as v from "valibot";
 import { SessionId } from "#durable/format/ids.ts";
-import { entryKey, SEAL_NAME, SEAL_PUB, sessionFolder } from "#durable/format/layout.ts";
+import { entryKey, LOG_VKEY, SEAL_NAME, SEAL_PUB, sessionFolder } from "#durable/format/layout.ts";
 import { type Bytes, readUtf8 } from "../bytes.ts";
 import { type Finding, Findings, type Verdict } from "../finding.ts";
 import { importSealKey, KeyUnreadable, readPem, type SealKey, toPem } from "../key.ts";
+import type { LogKeys } from "../log/checkpoint.ts";
 import type { Source } from "../read/source.ts";
 import { openHead } from "../seal.ts";
 import type { Context } from "./context.ts";
 import { type Ledger, readLedger } from "./ledger.ts";
+import { readLogKeys } from "./log/keys.ts";
+import { type LogState, verifyTree } from "./log/tree.ts";
 import { type SessionPlace, verifySession } from "./session.ts";
 
 export type VerifyOptions = {
@@ -19,6 +22,10 @@ export type VerifyOptions = {
   readonly key?: SealKey;
   /** The ledger's name. Without it, the one most heads have. */
   readonly origin?: string;
+  /** The log's keys as the auditor holds them. */
+  readonly log?: LogKeys;
+  /** A checkpoint the auditor saw earlier: the log must extend it. */
+  readonly since?: LogState;
   /** The source is the store: what it says of retention is checked. */
   readonly retention?: boolean;
   readonly packMax?: number;
@@ -30,6 +37,8 @@ export type Verified = Verdict & {
   readonly findings: readonly Finding[];
   /** Hint of the key that signatures were checked with, and whose it was. */
   readonly key: { readonly hint: string; readonly from: "auditor" | "archive" } | undefined;
+  /** The newest checkpoint, when the whole log was verified and all its entries make it. */
+  readonly log?: LogState;
 };
 
 /** The whole archive, or with `only` what concerns one session. */
@@ -42,6 +51,7 @@ export async function verifyArchive(
   const context = await begin(source, options, findings, true);
   const ledger = await readLedger(context, only ? { of: "session", session: only } : { of: "all" });
   checkKey(context, options, ledger);
+  const log = only ? undefined : await verifyTree(context, ledger.tree, options.since);
   const seen = new Set<string>();
   let frames = 0;
   const verify = async (session: string, folder: string, names: readonly string[]) => {
@@ -56,7 +66,7 @@ export async function verifyArchive(
     await verify(session, folder, names);
   for (const session of only ? [only] : ledger.sessions.keys())
     if (!seen.has(session) && isSessionId(session)) await verify(session, sessionFolder(session), []);
-  return conclude(findings, context, options, { sessions: seen.size, frames });
+  return { ...conclude(findings, context, options, { sessions: seen.size, frames }), ...(log && { log }) };
 }
 
 /** One session's objects in a folder of their own, perhaps with `log/entry/…` and `trust/seal.pub` beside them. */
@@ -132,9 +142,12 @@ async function begin(
   }
   if (published && options.key && published.hint !== options.key.hint)
     report("key_other", SEAL_PUB, `key ${published.hint}; the auditor holds ${options.key.hint}`);
+  const log = await readLogKeys(source, report, options.log, root);
+  if (log && options.origin !== undefined && log.ed25519.name !== options.origin)
+    report("key_other", LOG_VKEY, `of the log ${log.ed25519.name}, not of ${options.origin}`);
   const key = options.key ?? published;
   if (!key) report("key_none", SEAL_PUB, "no signature can be checked: give the key that signs the heads");
-  return { source, report, key, now, retention, packMax };
+  return { source, report, key, log, opened: new Map(), now, retention, packMax };
 }
 
 /** The key of a stored PEM, or what is wrong with it: no byte of it is free, save the last LF, which may be absent. */

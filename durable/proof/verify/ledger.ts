@@ -3,6 +3,8 @@ import type { Statement } from "#durable/format/head.ts";
 import { entryKey } from "#durable/format/layout.ts";
 import { openHead } from "../seal.ts";
 import type { Context } from "./context.ts";
+import { checkEntry } from "./log/entry.ts";
+import type { TreeClaims } from "./log/tree.ts";
 
 /** A place in the ledger whose head could be read. */
 export type Entry = { readonly index: number; readonly trusted: boolean };
@@ -14,6 +16,7 @@ export type Ledger = {
   readonly signed: number;
   /** The ledger's name, as most heads have it. */
   readonly origin: string | undefined;
+  readonly tree: TreeClaims;
 };
 
 const PREFIX = "log/entry/";
@@ -34,6 +37,7 @@ export async function readLedger(context: Context, extent: Extent): Promise<Ledg
   indexes.sort((a, b) => a - b);
   const sessions = new Map<string, Entry[]>();
   const origins = new Map<string, number>();
+  const tree: TreeClaims = { leaves: new Map(), claims: [] };
   let signed = 0;
   for (const [i, index] of indexes.entries()) {
     if (all) reportHole(context, i === 0 ? 0 : (indexes[i - 1] ?? 0) + 1, index);
@@ -43,10 +47,15 @@ export async function readLedger(context: Context, extent: Extent): Promise<Ledg
       report("object_missing", object, "the archive lists it but does not give it");
       continue;
     }
-    const { statement, wrong } = await openHead(bytes, key);
+    const { bundle, statement, wrong } = await openHead(bytes, key);
     // Whose an unreadable entry is cannot be told; a session that lacks one says so by its own count.
     const asked = extent.of !== "session" || statement?.predicate.session === extent.session;
     if (wrong && asked) report(wrong.code, object, wrong.message);
+    const entry = bundle && (asked ? await checkEntry(context, object, bundle, !wrong, index) : undefined);
+    if (entry) tree.leaves.set(index, entry.leaf);
+    if (entry?.claim) tree.claims.push(entry.claim);
+    const before = asked ? statement?.predicate.notBefore : undefined;
+    if (before) tree.claims.push({ code: "head_not_before", object, ...before, index });
     if (wrong?.code !== "head_key" && wrong?.code !== "head_malformed") signed += 1;
     if (!statement) continue;
     const { session } = statement.predicate;
@@ -57,7 +66,7 @@ export async function readLedger(context: Context, extent: Extent): Promise<Ledg
     origins.set(origin, (origins.get(origin) ?? 0) + 1);
   }
   const [origin] = [...origins].sort((a, b) => b[1] - a[1])[0] ?? [];
-  return { sessions, entries: indexes.length, signed, origin };
+  return { sessions, entries: indexes.length, signed, origin, tree };
 }
 
 /** The part of a head's origin that names its ledger. */

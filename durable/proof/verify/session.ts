@@ -6,6 +6,7 @@ import { openHead } from "../seal.ts";
 import type { Context } from "./context.ts";
 import { verifyFrames } from "./frames.ts";
 import { checkChain, checkHead, isTerminal, type StoredHead } from "./heads.ts";
+import { checkEntry } from "./log/entry.ts";
 import { checkRetention } from "./retention.ts";
 
 export type SessionPlace = {
@@ -71,14 +72,16 @@ async function openEntries({ source }: Context, { entries }: SessionPlace): Prom
 }
 
 async function openSeal(
-  { source, report, key }: Context,
+  context: Context,
   { folder }: SessionPlace,
 ): Promise<{ readonly bytes: Bytes; readonly head: Stored | undefined } | undefined> {
+  const { source, report, key } = context;
   const object = `${folder}${SEAL_NAME}`;
   const bytes = await source.get(object);
   if (!bytes) return undefined;
-  const { statement, wrong } = await openHead(bytes, key);
+  const { bundle, statement, wrong } = await openHead(bytes, key);
   if (wrong) report(wrong.code, object, wrong.message);
+  if (bundle) await checkEntry(context, object, bundle, !wrong);
   return { bytes, head: statement && { object, bytes, statement, trusted: !wrong } };
 }
 

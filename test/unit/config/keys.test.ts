@@ -1,4 +1,4 @@
-import { generateKeyPairSync } from "node:crypto";
+import { createPublicKey, generateKeyPairSync } from "node:crypto";
 import { chmodSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -20,15 +20,18 @@ function settingsOf(text = ""): Settings {
   return settings;
 }
 
+const errors = ({ findings }: ReturnType<typeof readKeys>): string[] =>
+  findings.filter(({ level }) => level === "error").map(line);
+
 test("keys are made once, private to their owner, and never replaced", () => {
   const settings = settingsOf();
-  expect(initKeys(settings)).toHaveLength(3);
+  expect(initKeys(settings)).toHaveLength(7);
   const first = readKeys(settings, {});
   expect(initKeys(settings)).toEqual([]);
   expect(readKeys(settings, {}).keys).toEqual(first.keys);
   expect(first.keys?.pseudonym).toHaveLength(32);
   expect(first.keys?.sealPub).toContain("BEGIN PUBLIC KEY");
-  for (const name of ["seal.pem", "pseudonym.key"]) {
+  for (const name of ["seal.pem", "log.pem", "log-pq.pem", "pseudonym.key"]) {
     expect(statSync(join(base, ".steno/keys", name)).mode & 0o777).toBe(0o600);
   }
   expect(statSync(join(base, ".steno")).mode & 0o777).toBe(0o700);
@@ -39,11 +42,10 @@ test("a seal key that the configuration names is used, and none is made", () => 
   const { privateKey } = generateKeyPairSync("ec", { namedCurve: "P-256" });
   const pem = privateKey.export({ type: "sec1", format: "pem" }).toString();
   const settings = settingsOf('[evidence]\nseal_key = "env:SEAL"\n');
-  expect(initKeys(settings)).toEqual([join(base, ".steno/keys/pseudonym.key")]);
+  const made = ["log.pem", "log.pub", "log-pq.pem", "log-pq.pub", "pseudonym.key"];
+  expect(initKeys(settings)).toEqual(made.map((name) => join(base, ".steno/keys", name)));
   expect(readKeys(settings, { SEAL: pem }).keys?.sealPem).toContain("BEGIN PRIVATE KEY");
-  expect(readKeys(settings, {}).findings.map(line)).toEqual([
-    "error: seal key: environment variable SEAL is not set",
-  ]);
+  expect(errors(readKeys(settings, {}))).toEqual(["error: seal key: environment variable SEAL is not set"]);
 });
 
 test("a seal key of another kind, or no key at all, is refused without showing it", () => {
@@ -51,12 +53,29 @@ test("a seal key of another kind, or no key at all, is refused without showing i
   const settings = settingsOf('[evidence]\nseal_key = "env:SEAL"\n');
   initKeys(settings);
   const other = privateKey.export({ type: "pkcs8", format: "pem" }).toString();
-  expect(readKeys(settings, { SEAL: other }).findings.map(line)).toEqual([
+  expect(errors(readKeys(settings, { SEAL: other }))).toEqual([
     "error: seal key: env:SEAL is not an ECDSA P-256 key",
   ]);
   const said = readKeys(settings, { SEAL: "hush" }).findings.map(line).join("\n");
   expect(said).toContain("is not a private key in PEM");
   expect(said).not.toContain("hush");
+});
+
+test("the log's keys are an Ed25519 and an ML-DSA-44 key, whoever made them, and workerd's form of the latter is its seed", () => {
+  const pem = (type: "ed25519" | "ml-dsa-44") =>
+    generateKeyPairSync(type as "ed25519")
+      .privateKey.export({ type: "pkcs8", format: "pem" })
+      .toString();
+  const settings = settingsOf('[evidence]\nlog_key = "env:LOG"\nlog_pq_key = "env:PQ"\n');
+  expect(initKeys(settings).some((path) => path.includes("log"))).toBe(false);
+  const env = { LOG: pem("ed25519"), PQ: pem("ml-dsa-44") };
+  const { keys } = readKeys(settings, env);
+  expect(createPublicKey(keys?.logPqPem ?? "").export({ type: "spki", format: "pem" })).toBe(keys?.logPqPub);
+  expect(Buffer.from(keys?.logPqPem.split("\n").slice(1, -2).join("") ?? "", "base64")).toHaveLength(54);
+  expect(errors(readKeys(settings, { LOG: env.PQ, PQ: env.LOG }))).toEqual([
+    "error: log key: env:LOG is not an Ed25519 key",
+    "error: log pq key: env:PQ is not an ML-DSA-44 key",
+  ]);
 });
 
 test("a secret file loses its line end; missing, empty and world-readable files are named", () => {

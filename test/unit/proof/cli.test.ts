@@ -4,7 +4,7 @@ import { mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from "node
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test, vi } from "vitest";
-import { entryKey, SEAL_PUB } from "#durable/format/layout.ts";
+import { entryKey, LOG_PQ_VKEY, LOG_VKEY, SEAL_PUB } from "#durable/format/layout.ts";
 import { toPem } from "#durable/proof/key.ts";
 import { UsageFault } from "#scripts/cli/flags.ts";
 import { verify } from "#scripts/cli/verify.ts";
@@ -80,7 +80,8 @@ test("a session copied out with its ledger entries and the key is verified by it
   const alone = new Map(
     [...good].flatMap(([key, bytes]) => (key.startsWith(folder) ? [[key.slice(folder.length), bytes]] : [])),
   );
-  for (const key of [entryKey(0), entryKey(1), SEAL_PUB]) alone.set(key, good.get(key) ?? new Uint8Array());
+  for (const key of [entryKey(0), entryKey(1), SEAL_PUB, LOG_VKEY, LOG_PQ_VKEY])
+    alone.set(key, good.get(key) ?? new Uint8Array());
   expect(await verify([write("alone", alone as Objects)])).toBe(0);
 });
 

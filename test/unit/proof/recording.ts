@@ -6,11 +6,18 @@ import type { Head, HeadStatus, SegmentEntry, Subject } from "#durable/format/he
 import { type ExchangeId, mintExchangeId, mintSessionId, type SessionId } from "#durable/format/ids.ts";
 import {
   bytesName,
+  CHECKPOINT,
+  checkpointKey,
   entryKey,
   framesName,
+  LOG_PQ_VKEY,
+  LOG_VKEY,
   SEAL_NAME,
   SEAL_PUB,
   sessionFolder,
+  TRUSTED_ROOT,
+  tileKey,
+  WITNESS_POLICY,
 } from "#durable/format/layout.ts";
 import {
   type Bytes,
@@ -24,16 +31,25 @@ import {
 } from "#durable/proof/bytes.ts";
 import { signEnvelope } from "#durable/proof/dsse.ts";
 import { toPem } from "#durable/proof/key.ts";
+import { logId, makeTlogEntry } from "#durable/proof/log/bundle.ts";
+import { signCheckpoint } from "#durable/proof/log/checkpoint.ts";
+import { entryBody } from "#durable/proof/log/entry.ts";
+import { EMPTY_EDGE, Growth } from "#durable/proof/log/growth.ts";
+import { encodeEntries, TILE, tilePath } from "#durable/proof/log/tile.ts";
+import { trustedRoot, vkeyFile, witnessPolicy } from "#durable/proof/log/trust.ts";
 import { leafHash, rangeOf, rootOf } from "#durable/proof/merkle.ts";
 import { consistencyProof } from "#durable/proof/proofs.ts";
 import type { Source } from "#durable/proof/read/source.ts";
-import { encodeBundle, makeBundle, sealHead } from "#durable/proof/seal.ts";
+import { encodeBundle, makeBundle, makeSignedHead, type SignedHead, sealHead } from "#durable/proof/seal.ts";
 import { encodeStatement, makeStatement, type PushedCommit } from "#durable/proof/statement.ts";
 import { type Counts, count, emptyCounts } from "#durable/proof/verify/tally.ts";
+import { logSigner, ORIGIN } from "#test/support/log-signer.ts";
 import golden from "../../vectors/golden.json" with { type: "json" };
 
 export type Objects = Map<string, Bytes>;
-export const ORIGIN = "seal-2026.gw.example";
+export { ORIGIN };
+/** The log of every archive here. */
+export const LOG = await logSigner();
 export const START = Date.UTC(2026, 10, 22, 7);
 
 const base64Url = (bytes: Uint8Array | undefined): string => Buffer.from(bytes ?? []).toString("base64url");
@@ -69,15 +85,44 @@ export const fill = (length: number, seed: number): Bytes =>
 
 /** An archive under way: heads of any session take the next place in its ledger. */
 export class Archive {
-  readonly objects: Objects = new Map([[SEAL_PUB, utf8(toPem(SPKI))]]);
+  readonly objects: Objects = new Map([
+    [SEAL_PUB, utf8(toPem(SPKI))],
+    [LOG_VKEY, vkeyFile(LOG.keys, "ed25519")],
+    [LOG_PQ_VKEY, vkeyFile(LOG.keys, "mlDsa")],
+    [TRUSTED_ROOT, trustedRoot(LOG.keys)],
+    [WITNESS_POLICY, witnessPolicy(LOG.keys)],
+  ]);
+  readonly #bodies: Bytes[] = [];
+  #edge = EMPTY_EDGE;
   next = 0;
 
   session(n: number, bend: Bend = {}): Recording {
     return new Recording(this, mintSessionId(START, fill(10, n)), bend);
   }
 
-  append(bundle: Bytes): void {
-    this.objects.set(entryKey(this.next++), bundle);
+  /** A round of the ledger's for each head. Returns the stored bundle. */
+  async append(head: SignedHead): Promise<Bytes> {
+    const index = this.next++;
+    const { keys } = LOG;
+    const envelope = head.dsseEnvelope;
+    this.#bodies.push(entryBody(envelope, SPKI));
+    const growth = new Growth(this.#edge, [leafHash(this.#bodies.at(-1) ?? SPKI)]);
+    this.#edge = growth.edge;
+    const { size, root } = growth;
+    const at = START / 1000 + index;
+    const note = await signCheckpoint({ origin: ORIGIN, size, root }, at, LOG);
+    for (const { path, bytes } of growth.tiles()) this.objects.set(tileKey(path), bytes);
+    const first = index - (index % TILE);
+    const entries = encodeEntries(this.#bodies.slice(first));
+    this.objects.set(tileKey(tilePath("entries", first / TILE, size - first)), entries);
+    this.objects.set(CHECKPOINT, utf8(note));
+    this.objects.set(checkpointKey(size, at), utf8(note));
+    const place = { index, body: entryBody(envelope, SPKI), size, root, note, logId: logId(keys.ed25519) };
+    const bundle = encodeBundle(
+      makeBundle(head, makeTlogEntry({ ...place, proof: growth.inclusion(index) })),
+    );
+    this.objects.set(entryKey(index), bundle);
+    return bundle;
   }
 }
 
@@ -276,15 +321,13 @@ export class Recording {
     };
     const said = this.#bend.head?.(head) ?? head;
     this.#heads.push(said);
-    const bundle = await this.#seal(said, commits);
-    this.#archive.append(bundle);
-    return bundle;
+    return this.#archive.append(await this.#seal(said, commits));
   }
 
-  async #seal(head: Head, commits: readonly PushedCommit[]): Promise<Bytes> {
+  async #seal(head: Head, commits: readonly PushedCommit[]): Promise<SignedHead> {
     if (!this.#bend.subjects) return sealHead(head, commits, SPKI, signer);
     const statement = makeStatement(head, commits);
     const bent = { ...statement, subject: this.#bend.subjects(statement.subject) };
-    return encodeBundle(makeBundle(await signEnvelope(encodeStatement(bent), signer), SPKI));
+    return makeSignedHead(await signEnvelope(encodeStatement(bent), signer), SPKI);
   }
 }

@@ -9,7 +9,8 @@ import { PAYLOAD_TYPE } from "#durable/format/head.ts";
 import { fromBase64, fromHex, sha256, toBase64, toHex, utf8 } from "#durable/proof/bytes.ts";
 import { derToP1363, openEnvelope, p1363ToDer, pae, signEnvelope } from "#durable/proof/dsse.ts";
 import { importSealKey, KeyUnreadable, readPem, toPem } from "#durable/proof/key.ts";
-import { encodeBundle, makeBundle, openBundle, openHead } from "#durable/proof/seal.ts";
+import { makeTlogEntry } from "#durable/proof/log/bundle.ts";
+import { encodeBundle, makeBundle, makeSignedHead, openBundle, openHead } from "#durable/proof/seal.ts";
 import golden from "../../vectors/golden.json" with { type: "json" };
 
 const spki = fromBase64(golden.sealSpkiB64) ?? new Uint8Array();
@@ -19,7 +20,20 @@ const envelope = {
   payloadType: PAYLOAD_TYPE,
   signatures: [{ sig: golden.sigDerB64 }],
 } as const;
-const bundle = makeBundle({ ...envelope, signatures: [{ sig: golden.sigDerB64 }] }, spki);
+const head = makeSignedHead({ ...envelope, signatures: [{ sig: golden.sigDerB64 }] }, spki);
+const leaf = fromHex(golden.entryLeaf) ?? new Uint8Array();
+const bundle = makeBundle(
+  head,
+  makeTlogEntry({
+    index: 0,
+    body: utf8(golden.entryBody),
+    size: 1,
+    root: leaf,
+    proof: [],
+    note: golden.checkpointNote,
+    logId: "",
+  }),
+);
 
 describe("DSSE", () => {
   test("the golden head has its pre-authentication encoding, and its DER signature verifies", async () => {
@@ -127,6 +141,18 @@ describe("the bundle", () => {
     ["two signatures", (text: string) => text.replace('[{"sig"', '[{"sig":""},{"sig"')],
     ["half of it", (text: string) => text.slice(0, text.length / 2)],
     ["nothing", () => ""],
+    [
+      "members in another order",
+      (text: string) =>
+        text
+          .replace('"logIndex":"0","rootHash"', '"rootHash"')
+          .replace('"treeSize"', '"logIndex":"0","treeSize"'),
+    ],
+    ["no place in the log", () => JSON.stringify(head)],
+    [
+      "two places in the log",
+      (text: string) => text.replace(/("tlogEntries":\[)(.*?)(\]\},"dsse)/, "$1$2,$2$3"),
+    ],
   ])("%s is said, not thrown", (_, change) => {
     expect(typeof openBundle(utf8(change(JSON.stringify(bundle))))).toBe("string");
   });

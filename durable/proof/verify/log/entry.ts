@@ -1,0 +1,52 @@
+/** One stored bundle's place in the log: that it is its head's, that its proof holds, and who signed the checkpoint. */
+import { type Bytes, toBase64 } from "../../bytes.ts";
+import { logId, openEntry } from "../../log/bundle.ts";
+import { type OpenedCheckpoint, openCheckpoint } from "../../log/checkpoint.ts";
+import type { Bundle } from "../../seal.ts";
+import type { Context } from "../context.ts";
+import type { Claim } from "./tree.ts";
+
+export type CheckedEntry = { readonly leaf: Bytes; readonly claim: Claim | undefined };
+
+/** `signed`: the head's signature holds. `at` is the index that the object's name says. */
+export async function checkEntry(
+  context: Context,
+  object: string,
+  bundle: Bundle,
+  signed: boolean,
+  at?: number,
+): Promise<CheckedEntry> {
+  const { report, key, log } = context;
+  const [entry] = bundle.verificationMaterial.tlogEntries;
+  // A head that the key did not sign has no entry to be held against, and what is wrong with it has been said.
+  const spki = signed ? key?.spki : undefined;
+  const { index, leaf, wrong } = openEntry(entry, bundle.dsseEnvelope, spki);
+  if (wrong) report(wrong.code, object, wrong.message);
+  if (at !== undefined && at !== index) report("entry_proof", object, `it says that it is entry ${index}`);
+  if (log && entry.logId.keyId !== logId(log.ed25519))
+    report("checkpoint_origin", object, "its log is not this one: another log id");
+  const opened = await checkNote(context, object, entry.inclusionProof.checkpoint.envelope);
+  if (!opened) return { leaf, claim: undefined };
+  const { origin, size, root } = opened.checkpoint;
+  return { leaf, claim: { code: "checkpoint_root", object, origin, size, rootHash: toBase64(root) } };
+}
+
+/** Opens a checkpoint and says what is wrong with it. Undefined when it is not one that the log signed. */
+export async function checkNote(
+  { report, log, opened }: Context,
+  object: string,
+  text: string,
+): Promise<OpenedCheckpoint | undefined> {
+  const opening = opened.get(text) ?? openCheckpoint(text, log);
+  opened.set(text, opening);
+  const checkpoint = await opening;
+  if (typeof checkpoint === "string") {
+    report("checkpoint_malformed", object, checkpoint);
+    return undefined;
+  }
+  const { wrong, others } = checkpoint;
+  if (wrong) report(wrong.code, object, wrong.message);
+  for (const { name } of others)
+    report("checkpoint_stranger", object, `signed by ${name}, whose key is not known`);
+  return wrong ? undefined : checkpoint;
+}

@@ -1,0 +1,66 @@
+/** The files of `trust/` that name the log: its two keys, and what follows from them. */
+import { LOG_PQ_VKEY, LOG_VKEY, TRUSTED_ROOT, WITNESS_POLICY } from "#durable/format/layout.ts";
+import { equal } from "../../bytes.ts";
+import type { Report } from "../../finding.ts";
+import { readLine } from "../../log/bundle.ts";
+import type { LogKeys } from "../../log/checkpoint.ts";
+import { ED25519, type KeyType, ML_DSA_44, type NoteKey, readVkey } from "../../log/note.ts";
+import { trustedRoot, vkeyFile, witnessPolicy } from "../../log/trust.ts";
+import type { Source } from "../../read/source.ts";
+
+/** `held` are the auditor's own. Without them the archive's are used. `root`: it is a whole archive. */
+export async function readLogKeys(
+  source: Source,
+  report: Report,
+  held: LogKeys | undefined,
+  root: boolean,
+): Promise<LogKeys | undefined> {
+  const ed25519 = await readKey(source, report, LOG_VKEY, ED25519);
+  const mlDsa = await readKey(source, report, LOG_PQ_VKEY, ML_DSA_44);
+  let published: LogKeys | undefined;
+  if (ed25519 && mlDsa && ed25519.name !== mlDsa.name)
+    report("key_malformed", LOG_PQ_VKEY, `of ${mlDsa.name}; the log is ${ed25519.name}`);
+  else if (ed25519 && mlDsa) published = { ed25519, mlDsa };
+  for (const which of ["ed25519", "mlDsa"] as const) {
+    const same = !held || !published || equal(vkeyFile(held, which), vkeyFile(published, which));
+    if (!same)
+      report(
+        "key_other",
+        which === "ed25519" ? LOG_VKEY : LOG_PQ_VKEY,
+        "not the log's key that the auditor holds",
+      );
+  }
+  if (root && published) await checkFiles(source, report, published);
+  return held ?? published;
+}
+
+async function readKey(
+  source: Source,
+  report: Report,
+  object: string,
+  type: KeyType,
+): Promise<NoteKey | undefined> {
+  const bytes = await source.get(object);
+  if (!bytes) {
+    report("key_missing", object, "the key that signs the log's checkpoints is not there");
+    return undefined;
+  }
+  const key = readVkey(readLine(bytes) ?? "");
+  if (typeof key === "string") report("key_malformed", object, key);
+  else if (key.type !== type) report("key_malformed", object, `a key of type ${key.type}, not ${type}`);
+  else return key;
+  return undefined;
+}
+
+/** What other people's tools are given must name the same log: to the byte, since all of it follows from the keys. */
+async function checkFiles(source: Source, report: Report, keys: LogKeys): Promise<void> {
+  const files = [
+    [TRUSTED_ROOT, trustedRoot(keys)],
+    [WITNESS_POLICY, witnessPolicy(keys)],
+  ] as const;
+  for (const [object, expected] of files) {
+    const bytes = await source.get(object);
+    if (!bytes) report("object_missing", object, "every archive has it");
+    else if (!equal(bytes, expected)) report("key_malformed", object, "not what follows from the log's keys");
+  }
+}

@@ -1,0 +1,109 @@
+/** The SQL of the ledger: entries in order, and checkpoints from their signing until everything of them is published. */
+import type { SessionId } from "#durable/format/ids.ts";
+import type { Bytes } from "#durable/proof/bytes.ts";
+
+/** A checkpoint over the first `size` entries; `start` is the size of the one before. */
+export type CheckpointRow = {
+  readonly start: number;
+  readonly size: number;
+  /** When it was signed, in seconds since 1970. */
+  readonly at: number;
+  readonly root: Bytes;
+  /** Of the tree at `size`. */
+  readonly edge: Bytes;
+  readonly note: string;
+};
+
+/** An entry: its leaf for as long as the log exists, its body until its tile is full, its head until it is published. */
+export type EntryRow = {
+  readonly index: number;
+  readonly leaf: Bytes;
+  readonly body: Bytes | undefined;
+  readonly head: string | undefined;
+};
+
+export const LEDGER_MIGRATIONS: readonly string[] = [
+  `CREATE TABLE fact(name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
+   CREATE TABLE entry(idx INTEGER PRIMARY KEY, session TEXT NOT NULL, n INTEGER NOT NULL, leaf BLOB NOT NULL,
+     body BLOB, head TEXT, UNIQUE(session, n));
+   CREATE TABLE checkpoint(size INTEGER NOT NULL, at INTEGER NOT NULL, start INTEGER NOT NULL, root BLOB NOT NULL,
+     edge BLOB NOT NULL, note TEXT NOT NULL, published INTEGER NOT NULL, PRIMARY KEY(size, at));`,
+];
+
+export type LedgerRows = ReturnType<typeof ledgerRows>;
+
+const bytes = (value: SqlStorageValue | undefined): Bytes => new Uint8Array(value as ArrayBuffer);
+
+const checkpointOf = (row: Record<string, SqlStorageValue>): CheckpointRow => ({
+  start: Number(row["start"]),
+  size: Number(row["size"]),
+  at: Number(row["at"]),
+  root: bytes(row["root"]),
+  edge: bytes(row["edge"]),
+  note: String(row["note"]),
+});
+
+export function ledgerRows({ sql, transactionSync }: Pick<DurableObjectStorage, "sql" | "transactionSync">) {
+  const newest = (published: 0 | 1): CheckpointRow | undefined => {
+    const query = "SELECT * FROM checkpoint WHERE published = ? ORDER BY size DESC, at DESC LIMIT 1";
+    const [row] = sql.exec(query, published).toArray();
+    return row && checkpointOf(row);
+  };
+  return {
+    fact(name: string): string | undefined {
+      const [row] = sql.exec("SELECT value FROM fact WHERE name = ?", name).toArray();
+      return row && String(row["value"]);
+    },
+    setFact(name: string, value: string): void {
+      sql.exec("INSERT OR REPLACE INTO fact VALUES (?, ?)", name, value);
+    },
+    size: (): number => Number(sql.exec("SELECT coalesce(max(idx) + 1, 0) AS size FROM entry").one()["size"]),
+    find(session: SessionId, n: number): { readonly index: number; readonly leaf: Bytes } | undefined {
+      const query = "SELECT idx, leaf FROM entry WHERE session = ? AND n = ?";
+      const [row] = sql.exec(query, session, n).toArray();
+      return row && { index: Number(row["idx"]), leaf: bytes(row["leaf"]) };
+    },
+    add(index: number, session: SessionId, n: number, leaf: Bytes, body: Bytes, head: string): void {
+      sql.exec("INSERT INTO entry VALUES (?, ?, ?, ?, ?, ?)", index, session, n, leaf, body, head);
+    },
+    /** Entries [from, to), in order. */
+    entries: (from: number, to: number): EntryRow[] =>
+      [
+        ...sql.exec(
+          "SELECT idx, leaf, body, head FROM entry WHERE idx >= ? AND idx < ? ORDER BY idx",
+          from,
+          to,
+        ),
+      ].map((row) => ({
+        index: Number(row["idx"]),
+        leaf: bytes(row["leaf"]),
+        body: row["body"] === null ? undefined : bytes(row["body"]),
+        head: row["head"] === null ? undefined : String(row["head"]),
+      })),
+    /** The checkpoint that is signed and not wholly published; at most one is. */
+    pending: () => newest(0),
+    /** The newest of which everything is in the archive. */
+    published: () => newest(1),
+    /** Signed, before anybody sees it. The log's name and keys are kept with the first. */
+    addCheckpoint({ start, size, at, root, edge, note }: CheckpointRow, log: string): void {
+      transactionSync(() => {
+        sql.exec("INSERT OR IGNORE INTO fact VALUES ('log', ?)", log);
+        const insert = "INSERT INTO checkpoint VALUES (?, ?, ?, ?, ?, ?, 0)";
+        sql.exec(insert, size, at, start, root, edge, note);
+      });
+    },
+    /** The note with what witnesses have added to it: the one that is published. */
+    setNote({ size, at }: CheckpointRow, note: string): void {
+      sql.exec("UPDATE checkpoint SET note = ? WHERE size = ? AND at = ?", note, size, at);
+    },
+    /** Everything of it is in the archive: what only publishing needed goes. `tiled` entries are in full tiles. */
+    setPublished({ size, at }: CheckpointRow, tiled: number): void {
+      transactionSync(() => {
+        sql.exec("UPDATE checkpoint SET published = 1 WHERE size = ? AND at = ?", size, at);
+        sql.exec("DELETE FROM checkpoint WHERE published = 1 AND NOT (size = ? AND at = ?)", size, at);
+        sql.exec("UPDATE entry SET head = NULL WHERE idx < ? AND head IS NOT NULL", size);
+        sql.exec("UPDATE entry SET body = NULL WHERE idx < ? AND body IS NOT NULL", tiled);
+      });
+    },
+  };
+}
