@@ -10,6 +10,8 @@ const packages = [
   "fcgiwrap",
   "git",
   "gitolite3",
+  "golang-go",
+  "golang-golang-x-mod-dev",
   "jq",
   "nginx-light",
   "openssl",

@@ -131,8 +131,8 @@ export function push(
   return x;
 }
 
-export async function inlineSession(archive: Archive, bend: Bend = {}): Promise<Recording> {
-  const recording = archive.session(1, bend);
+export async function inlineSession(archive: Archive, bend: Bend = {}, n = 1): Promise<Recording> {
+  const recording = archive.session(n, bend);
   await recording.begin();
   recording.talk("refs\n");
   recording.talk("no, ünd ‖\n", "deny");

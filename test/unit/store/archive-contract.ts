@@ -1,6 +1,7 @@
 /** What every archive promises, whatever is behind it. */
 import { createHash, randomBytes } from "node:crypto";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { CHECKPOINT } from "#durable/format/layout.ts";
 import { type Archive, ArchiveConflict } from "#durable/store/archive.ts";
 
 export type Subject = { readonly archive: Archive; stop(): Promise<void> };
@@ -134,6 +135,37 @@ export function archiveContract(name: string, make: () => Promise<Subject>): voi
       expect(locked?.mode).toBe(mode === "none" ? undefined : "COMPLIANCE");
       const until = mode === "none" ? Number.POSITIVE_INFINITY : (locked?.retainUntil ?? 0);
       expect(until).toBeGreaterThanOrEqual(before + days * DAY_MS);
+    });
+
+    test("what replaced the checkpoint last is what is there, once and free, and a repeated replace changes nothing", async () => {
+      for (const text of ["first", "second, longer", "third", "third"]) {
+        const bytes = bytesOf(text);
+        expect(await archive.replace(CHECKPOINT, bytes)).toEqual({
+          key: CHECKPOINT,
+          bytes: bytes.byteLength,
+          sha256: sha256(bytes),
+        });
+        expect(await archive.get(CHECKPOINT)).toEqual(bytes);
+        expect(await archive.stat(CHECKPOINT)).toEqual({ bytes: bytes.byteLength });
+      }
+      expect(await keysOf(archive, CHECKPOINT)).toEqual([CHECKPOINT]);
+    });
+
+    test("a checkpoint that is replaced while it is read is read whole, the old one or the new", async () => {
+      const texts = [some(100_000), some(50_000)];
+      await archive.replace(CHECKPOINT, texts[0] ?? bytesOf(""));
+      const replaced = archive.replace(CHECKPOINT, texts[1] ?? bytesOf(""));
+      const read = await Promise.all(Array.from({ length: 8 }, () => archive.get(CHECKPOINT)));
+      await replaced;
+      const known = texts.map(sha256);
+      for (const bytes of read) expect(known).toContain(sha256(bytes ?? bytesOf("")));
+    });
+
+    test("no other key is replaced, and that one is not put", async () => {
+      await expect(archive.replace(`${fresh()}/a`, bytesOf("x"))).rejects.toBeInstanceOf(RangeError);
+      await expect(archive.put(CHECKPOINT, bytesOf("x"), { locked: false })).rejects.toBeInstanceOf(
+        RangeError,
+      );
     });
 
     const notKeys = [

@@ -1,5 +1,6 @@
 import { createHash } from "node:crypto";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { CHECKPOINT } from "#durable/format/layout.ts";
 import { ArchiveConflict, ArchiveFault } from "#durable/store/archive.ts";
 import { archiveContract, bytesOf, fresh, keysOf, some } from "./archive-contract.ts";
 import { FakeS3, type Fault } from "./fake-s3.ts";
@@ -120,6 +121,21 @@ for (const honours of [true, false]) {
         );
       }
       expect((await longer.put(key, bytesOf("bytes"), { locked: true })).bytes).toBe(5);
+    });
+
+    test.each([
+      ["a 503", { status: 503 }],
+      ["a reset before it was kept", { reset: "before" }],
+      ["a reset after it was kept", { reset: "after" }],
+      ["other bytes kept", { keeps: "other bytes" }],
+      ["nothing kept", { keeps: "nothing" }],
+    ] as const)("a replace that meets %s is a fault, and the same again succeeds", async (_name, fault) => {
+      const archive = archiveIn(store);
+      await archive.replace(CHECKPOINT, bytesOf("before"));
+      store.fake.next("PUT", fault);
+      await expect(archive.replace(CHECKPOINT, bytesOf("after"))).rejects.toBeInstanceOf(ArchiveFault);
+      await archive.replace(CHECKPOINT, bytesOf("after"));
+      expect(await archive.get(CHECKPOINT)).toEqual(bytesOf("after"));
     });
 
     test("a lost reply and then a writer with other bytes: the writer gets a conflict and the first bytes stay", async () => {

@@ -8,6 +8,7 @@ import {
 } from "@aws-sdk/client-s3";
 import { FetchHttpHandler } from "@smithy/fetch-http-handler";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { CHECKPOINT } from "#durable/format/layout.ts";
 import { type Archive, ArchiveFault } from "#durable/store/archive.ts";
 import { s3Archive } from "#durable/store/s3-archive.ts";
 import { bytesOf, fresh, keysOf } from "./archive-contract.ts";
@@ -74,6 +75,17 @@ export function s3Contract(name: string, make: () => Promise<Store>): void {
       expect(await archive.stat(key)).toMatchObject({ bytes: 4, covered: true });
       expect((await archive.put(key, bytesOf("true"), { locked: true })).bytes).toBe(4);
       expect(await keysOf(archive, key)).toEqual([key]);
+    });
+
+    test("of the checkpoint the newest version is read, whatever lies under it, and a delete marker hides none", async () => {
+      await archive.replace(CHECKPOINT, bytesOf("older"));
+      await archive.put(`${CHECKPOINT}s/1-1`, bytesOf("kept"), { locked: true });
+      await archive.replace(CHECKPOINT, bytesOf("newer"));
+      await raw.send(new DeleteObjectCommand(object(CHECKPOINT)));
+      expect(await archive.get(CHECKPOINT)).toEqual(bytesOf("newer"));
+      await archive.replace(CHECKPOINT, bytesOf("newest"));
+      expect(await archive.get(CHECKPOINT)).toEqual(bytesOf("newest"));
+      expect(await keysOf(archive, CHECKPOINT)).toEqual([CHECKPOINT, `${CHECKPOINT}s/1-1`]);
     });
 
     test("a delete marker hides nothing, and putting again adds nothing", async () => {

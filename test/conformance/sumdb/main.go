@@ -1,0 +1,137 @@
+// Verifies a log from its files with golang.org/x/mod/sumdb alone: go run . <archive> <earlier checkpoint or "-">
+package main
+
+import (
+	"encoding/base64"
+	"encoding/binary"
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+
+	"golang.org/x/mod/sumdb/note"
+	"golang.org/x/mod/sumdb/tlog"
+)
+
+func must[T any](value T, err error) T {
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+	return value
+}
+
+func check(err error) {
+	must(0, err)
+}
+
+// Tiles as tlog-tiles files them: sumdb's own paths have the height, which is always 8, in them.
+type files struct{ root string }
+
+func (files) Height() int                           { return 8 }
+func (files) SaveTiles(tiles []tlog.Tile, _ [][]byte) {}
+func (f files) ReadTiles(tiles []tlog.Tile) ([][]byte, error) {
+	var read [][]byte
+	for _, tile := range tiles {
+		path := strings.Replace(tile.Path(), "tile/8/", "tile/", 1)
+		bytes, err := os.ReadFile(filepath.Join(f.root, "log", path))
+		if err != nil {
+			return nil, err
+		}
+		read = append(read, bytes)
+	}
+	return read, nil
+}
+
+func open(path string, verifier note.Verifier) tlog.Tree {
+	signed := must(note.Open(must(os.ReadFile(path)), note.VerifierList(verifier)))
+	lines := strings.Split(signed.Text, "\n")
+	if lines[0] != verifier.Name() {
+		check(fmt.Errorf("a checkpoint of %s", lines[0]))
+	}
+	var root tlog.Hash
+	copy(root[:], must(base64.StdEncoding.DecodeString(lines[2])))
+	return tlog.Tree{N: must(strconv.ParseInt(lines[1], 10, 64)), Hash: root}
+}
+
+// The entries of all entry bundles, in order.
+func entries(root string, size int64) [][]byte {
+	var all [][]byte
+	for n := int64(0); n*256 < size; n++ {
+		tile := tlog.Tile{H: 8, L: -1, N: n, W: 256}
+		if size-n*256 < 256 {
+			tile.W = int(size - n*256)
+		}
+		path := strings.Replace(tile.Path(), "tile/8/data/", "tile/entries/", 1)
+		bundle := must(os.ReadFile(filepath.Join(root, "log", path)))
+		for len(bundle) > 0 {
+			length := int(binary.BigEndian.Uint16(bundle))
+			all = append(all, bundle[2:2+length])
+			bundle = bundle[2+length:]
+		}
+	}
+	return all
+}
+
+type bundle struct {
+	VerificationMaterial struct {
+		TlogEntries []struct {
+			LogIndex       string
+			InclusionProof struct {
+				Hashes     [][]byte
+				Checkpoint struct{ Envelope string }
+			}
+			CanonicalizedBody []byte
+		}
+	}
+}
+
+// The proof that a stored bundle brings, against the checkpoint that it brings.
+func proof(root string, index int64, verifier note.Verifier) []byte {
+	var read bundle
+	path := filepath.Join(root, "log", "entry", fmt.Sprintf("%d.sigstore.json", index))
+	check(json.Unmarshal(must(os.ReadFile(path)), &read))
+	entry := read.VerificationMaterial.TlogEntries[0]
+	file := must(os.CreateTemp("", "checkpoint"))
+	defer os.Remove(file.Name())
+	must(file.WriteString(entry.InclusionProof.Checkpoint.Envelope))
+	tree := open(file.Name(), verifier)
+	var path32 tlog.RecordProof
+	for _, hash := range entry.InclusionProof.Hashes {
+		var fixed tlog.Hash
+		copy(fixed[:], hash)
+		path32 = append(path32, fixed)
+	}
+	check(tlog.CheckRecord(path32, tree.N, tree.Hash, index, tlog.RecordHash(entry.CanonicalizedBody)))
+	if entry.LogIndex != strconv.FormatInt(index, 10) {
+		check(fmt.Errorf("entry %d says that it is %s", index, entry.LogIndex))
+	}
+	return entry.CanonicalizedBody
+}
+
+func main() {
+	root := os.Args[1]
+	vkey := strings.TrimSpace(string(must(os.ReadFile(filepath.Join(root, "trust", "log.vkey")))))
+	verifier := must(note.NewVerifier(vkey))
+	tree := open(filepath.Join(root, "log", "checkpoint"), verifier)
+	reader := tlog.TileHashReader(tree, files{root})
+	bodies := entries(root, tree.N)
+	if int64(len(bodies)) != tree.N {
+		check(fmt.Errorf("%d entries in entry bundles, %d in the checkpoint", len(bodies), tree.N))
+	}
+	for index, body := range bodies {
+		own := proof(root, int64(index), verifier)
+		if string(own) != string(body) {
+			check(fmt.Errorf("entry %d is not as its bundle has it", index))
+		}
+		check(tlog.CheckRecord(must(tlog.ProveRecord(tree.N, int64(index), reader)), tree.N, tree.Hash, int64(index), tlog.RecordHash(body)))
+	}
+	fmt.Printf("%d entries\n", tree.N)
+	if os.Args[2] != "-" {
+		earlier := open(os.Args[2], verifier)
+		check(tlog.CheckTree(must(tlog.ProveTree(tree.N, earlier.N, reader)), tree.N, tree.Hash, earlier.N, earlier.Hash))
+		fmt.Printf("extends %d\n", earlier.N)
+	}
+}
