@@ -35,6 +35,7 @@ export abstract class LedgerObject extends DurableObject {
   #rows!: LedgerRows;
   #publishing: Promise<void> | undefined;
   #looking: Promise<void> | undefined;
+  #looked = false;
   /** Why this ledger signs nothing, and takes nothing: it is not the one that wrote the archive. */
   #refused: string | undefined;
   #attempts = 0;
@@ -48,11 +49,7 @@ export abstract class LedgerObject extends DurableObject {
 
   /** The index of a head: the next one, or the one it got when it was first appended. Durable when this returns. */
   async append(session: SessionId, n: number, head: string): Promise<number> {
-    // An archive that cannot be read stops no recording; one that is ahead does.
-    await Promise.race([
-      this.#look().catch(() => undefined),
-      new Promise((done) => setTimeout(done, LOOK_MS)),
-    ]);
+    if (!this.#looked) await this.#lookBriefly();
     if (this.#refused !== undefined) throw new Error(this.#refused);
     const { dsseEnvelope } = JSON.parse(head) as SignedHead;
     const body = entryBody(dsseEnvelope, readPem(this.means.sealPub));
@@ -162,11 +159,27 @@ export abstract class LedgerObject extends DurableObject {
 
   /** Holds the archive against the tables, once a life of the object. Throws when the archive cannot be read. */
   #look(): Promise<void> {
-    this.#looking ??= this.#compare().catch((cause: unknown) => {
-      this.#looking = undefined;
-      throw cause;
-    });
+    this.#looking ??= this.#compare().then(
+      () => {
+        this.#looked = true;
+      },
+      (cause: unknown) => {
+        this.#looking = undefined;
+        throw cause;
+      },
+    );
     return this.#looking;
+  }
+
+  /** An archive that cannot be read stops no recording; one that is ahead does. */
+  async #lookBriefly(): Promise<void> {
+    let timer: ReturnType<typeof setTimeout> | undefined;
+    const late = new Promise<void>((resolve) => {
+      timer = setTimeout(resolve, LOOK_MS);
+    });
+    // What failed here is tried again, and told, before anything is signed.
+    await Promise.race([this.#look().catch(() => undefined), late]);
+    clearTimeout(timer);
   }
 
   async #compare(): Promise<void> {

@@ -1,16 +1,26 @@
 /** `steno verify` as it is called, on archives as they lie on disk. */
-import { execFileSync } from "node:child_process";
-import { mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import { execFileSync, spawnSync } from "node:child_process";
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test, vi } from "vitest";
-import { entryKey, LOG_PQ_VKEY, LOG_VKEY, SEAL_PUB } from "#durable/format/layout.ts";
+import { CHECKPOINT, entryKey, LOG_PQ_VKEY, LOG_VKEY, SEAL_PUB } from "#durable/format/layout.ts";
 import { toPem } from "#durable/proof/key.ts";
+import { vkeyFile } from "#durable/proof/log/trust.ts";
 import { UsageFault } from "#scripts/cli/flags.ts";
 import { verify } from "#scripts/cli/verify.ts";
 import { folderSource } from "#scripts/verify/folder.ts";
+import { logSigner } from "#test/support/log-signer.ts";
 import { bytesSession, inlineSession } from "./corpus.ts";
-import { Archive, type Objects, SPKI } from "./recording.ts";
+import { Archive, LOG, type Objects, ORIGIN, SPKI } from "./recording.ts";
 
 let top: string;
 let good: Objects;
@@ -95,6 +105,51 @@ test("a session in a folder of another session's name is found", async () => {
   moved.set(`${name}/${SEAL_PUB}`, good.get(SEAL_PUB) ?? new Uint8Array());
   expect(await verify([join(write("moved", moved as Objects), name)])).toBe(1);
   expect(said.some((line) => line.startsWith("head_session seal.sigstore.json"))).toBe(true);
+});
+
+test("what a look keeps with --since, the next one demands the log to extend", async () => {
+  const state = join(top, "state.json");
+  const archive = new Archive();
+  await inlineSession(archive);
+  const early = write("early", archive.objects);
+  await bytesSession(archive);
+  expect(await verify([early, "--since", state])).toBe(0);
+  const kept = JSON.parse(readFileSync(state, "utf8")) as object;
+  expect(kept).toMatchObject({ origin: ORIGIN, size: 2 });
+  expect(await verify([write("later", archive.objects), "--since", state])).toBe(0);
+  expect(JSON.parse(readFileSync(state, "utf8"))).toMatchObject({ size: 4 });
+  expect(await verify([early, "--since", state])).toBe(1);
+  expect(said.some((line) => line.startsWith(`log_not_extended ${CHECKPOINT}: `))).toBe(true);
+  expect(JSON.parse(readFileSync(state, "utf8"))).toMatchObject({ size: 4 });
+});
+
+test("a log that is not sound is not kept", async () => {
+  const state = join(top, "unsound.json");
+  const bad = write("unsound", new Map(good).set(CHECKPOINT, new Uint8Array([1])));
+  expect(await verify([bad, "--since", state])).toBe(1);
+  expect(existsSync(state)).toBe(false);
+});
+
+test("the log is held against the vkeys the auditor has, and ML-DSA is not called experimental", async () => {
+  const vkeys = join(top, "vkeys");
+  writeFileSync(vkeys, Buffer.concat([vkeyFile(LOG.keys, "ed25519"), vkeyFile(LOG.keys, "mlDsa")]));
+  expect(await verify([root, "--vkey", vkeys])).toBe(0);
+  const other = await logSigner("other.example");
+  writeFileSync(vkeys, Buffer.concat([vkeyFile(other.keys, "mlDsa"), vkeyFile(other.keys, "ed25519")]));
+  expect(await verify([root, "--vkey", vkeys])).toBe(1);
+  expect(said.some((line) => line.startsWith("key_other trust/log.vkey: "))).toBe(true);
+  writeFileSync(vkeys, vkeyFile(other.keys, "mlDsa"));
+  await expect(verify([root, "--vkey", vkeys])).rejects.toThrow("the two keys of one log");
+  const cli = join(import.meta.dirname, "../../../scripts/steno.ts");
+  const { stderr } = spawnSync(process.execPath, [cli, "verify", root], { encoding: "utf8" });
+  expect(stderr).not.toContain("Experimental");
+});
+
+test("a file that --since cannot use, and a place that has no whole log, are errors", async () => {
+  const state = join(top, "strange.json");
+  writeFileSync(state, "{}");
+  await expect(verify([root, "--since", state])).rejects.toThrow("does not hold what");
+  await expect(verify([join(root, folder), "--since", state])).rejects.toThrow(UsageFault);
 });
 
 test("what cannot be verified at all is an error, not a verdict", async () => {

@@ -28,7 +28,8 @@ export async function checkEntry(
   const opened = await checkNote(context, object, entry.inclusionProof.checkpoint.envelope);
   if (!opened) return { leaf, claim: undefined };
   const { origin, size, root } = opened.checkpoint;
-  return { leaf, claim: { code: "checkpoint_root", object, origin, size, rootHash: toBase64(root) } };
+  const claim = { code: "checkpoint_root", object, origin, size, rootHash: toBase64(root) } as const;
+  return { leaf, claim: opened.at === undefined ? claim : { ...claim, at: opened.at } };
 }
 
 /** Opens a checkpoint and says what is wrong with it. Undefined when it is not one that the log signed. */

@@ -1,5 +1,5 @@
 /** The whole log: that all its entries make every root it ever signed, that no entry is gone, and that its tiles are its. */
-import { CHECKPOINT, entryKey } from "#durable/format/layout.ts";
+import { CHECKPOINT, checkpointKey, entryKey } from "#durable/format/layout.ts";
 import { type Bytes, concat, readUtf8, toBase64 } from "../../bytes.ts";
 import type { FindingCode } from "../../finding.ts";
 import { Range } from "../../merkle.ts";
@@ -17,6 +17,8 @@ export type Claim = LogState & {
   readonly object: string;
   /** Of the entry that says so, when it can only speak of entries before it. */
   readonly index?: number;
+  /** Of a checkpoint that a bundle brings: when it was signed, in seconds since 1970. */
+  readonly at?: number;
 };
 
 export type TreeClaims = { readonly leaves: Map<number, Bytes>; readonly claims: Claim[] };
@@ -30,6 +32,7 @@ export async function verifyTree(
   const { report } = context;
   const newest = await readNewest(context);
   const stored = await readStored(context);
+  reportUnstored(context, claims, stored);
   const all = [...claims, ...stored, ...(newest ? [newest] : [])];
   if (since) all.push({ ...since, code: "log_not_extended", object: CHECKPOINT });
   const signed = all.filter(({ code }) => code === "checkpoint_root");
@@ -103,6 +106,17 @@ async function readStored(context: Context): Promise<Claim[]> {
     claims.push({ code: "checkpoint_root", object, origin, size: checkpoint.size, rootHash: toBase64(root) });
   }
   return claims;
+}
+
+/** A checkpoint is stored before the bundles that bring it. */
+function reportUnstored({ report }: Context, claims: readonly Claim[], stored: readonly Claim[]): void {
+  const known = new Set(stored.map(({ object }) => object));
+  for (const { object, size, at } of claims) {
+    const key = at === undefined ? undefined : checkpointKey(size, at);
+    if (key === undefined || known.has(key)) continue;
+    known.add(key);
+    report("object_missing", key, `it is the checkpoint in ${object}`);
+  }
 }
 
 /** Leaves of entries [0, size), as far as they are known without a hole: of one that is gone, a tile may still tell. */
