@@ -3,9 +3,11 @@ import type { NodeKeys } from "#scripts/config/keys.ts";
 import { KEY_FILES } from "#scripts/workerd/bindings.ts";
 import type { BindingSpec, Usage, WorkerSpec } from "#scripts/workerd/spec.ts";
 
+export type KeyKind = "hmac" | "p256" | "ed25519" | "ml-dsa-44";
+
 export type GivenKey = {
   readonly name: string;
-  readonly kind: "hmac" | "p256";
+  readonly kind: KeyKind;
   readonly usages: readonly Usage[];
   /** Base64: the bytes of an HMAC key, or PKCS#8. */
   readonly material: string;
@@ -39,10 +41,15 @@ export function givenOf(workers: readonly WorkerSpec[], known: Known): Given {
     switch (binding.kind) {
       case "hmac":
       case "p256":
+      case "ed25519":
+      case "ml-dsa-44":
         keys.set(binding.name, keyOf(binding, keys.get(binding.name), known));
         break;
       case "text":
-        texts[binding.name] = "literal" in binding.content ? binding.content.literal : known.keys.sealPub;
+        texts[binding.name] =
+          "literal" in binding.content
+            ? binding.content.literal
+            : publicOf(binding.content.embed, known.keys);
         break;
       case "environment":
         texts[binding.name] = known.environment[binding.variable] ?? "";
@@ -58,7 +65,7 @@ export function givenOf(workers: readonly WorkerSpec[], known: Known): Given {
   return { endpoint: known.endpoint, keys: [...keys.values()], texts, reaches };
 }
 
-type KeyBinding = Extract<BindingSpec, { readonly kind: "hmac" | "p256" }>;
+type KeyBinding = Extract<BindingSpec, { readonly kind: KeyKind }>;
 
 /** One Worker has the usages of all services: what only the recorder may sign, egress could as well. */
 function keyOf(
@@ -69,7 +76,9 @@ function keyOf(
   const bytes = {
     [KEY_FILES.clearance]: clearance,
     [KEY_FILES.pseudonym]: keys.pseudonym,
-    [KEY_FILES.sealKey]: Buffer.from(keys.sealPem.replaceAll(/-----[^-]+-----|\s/g, ""), "base64"),
+    [KEY_FILES.sealKey]: derOf(keys.sealPem),
+    [KEY_FILES.logKey]: derOf(keys.logPem),
+    [KEY_FILES.logPqKey]: derOf(keys.logPqPem),
   }[embed];
   if (bytes === undefined) throw new Error(`npm run dev does not know the key ${embed}`);
   return {
@@ -78,6 +87,18 @@ function keyOf(
     usages: [...new Set([...(before?.usages ?? []), ...usages])],
     material: Buffer.from(bytes).toString("base64"),
   };
+}
+
+const derOf = (pem: string): Uint8Array => Buffer.from(pem.replaceAll(/-----[^-]+-----|\s/g, ""), "base64");
+
+function publicOf(embed: string, keys: NodeKeys): string {
+  const text = {
+    [KEY_FILES.sealPub]: keys.sealPub,
+    [KEY_FILES.logPub]: keys.logPub,
+    [KEY_FILES.logPqPub]: keys.logPqPub,
+  }[embed];
+  if (text === undefined) throw new Error(`npm run dev does not know the text ${embed}`);
+  return text;
 }
 
 export const encoded = (given: Given): string => Buffer.from(JSON.stringify(given)).toString("base64");

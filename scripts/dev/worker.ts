@@ -30,6 +30,8 @@ const POLICIES = {
 const ALGORITHMS = {
   hmac: ["raw", { name: "HMAC", hash: "SHA-256" }],
   p256: ["pkcs8", { name: "ECDSA", namedCurve: "P-256" }],
+  ed25519: ["pkcs8", { name: "Ed25519" }],
+  "ml-dsa-44": ["pkcs8", { name: "ML-DSA-44" }],
 } as const;
 
 async function imported({ name, kind, usages, material }: GivenKey): Promise<[string, CryptoKey]> {

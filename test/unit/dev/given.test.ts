@@ -35,6 +35,10 @@ const pair = generateKeyPairSync("ec", { namedCurve: "P-256" });
 const keys: NodeKeys = {
   sealPem: pair.privateKey.export({ type: "pkcs8", format: "pem" }).toString(),
   sealPub: createPublicKey(pair.privateKey).export({ type: "spki", format: "pem" }).toString(),
+  logPem: "-----BEGIN PRIVATE KEY-----\nbG9n\n-----END PRIVATE KEY-----\n",
+  logPub: "log's public key",
+  logPqPem: "-----BEGIN PRIVATE KEY-----\nbG9ncHE=\n-----END PRIVATE KEY-----\n",
+  logPqPub: "log's other public key",
   pseudonym: new Uint8Array(32).fill(1),
 };
 const given = givenOf(workers, {
@@ -77,7 +81,12 @@ test("the configuration holds no secret: those are in one variable of .dev.vars,
   const text = JSON.stringify(config);
   for (const secret of ["geheim", ...given.keys.map(({ material }) => material)])
     expect(text).not.toContain(secret);
-  expect(given.texts).toEqual({ CREDENTIAL_0: "bot:geheim", SEAL_PUB: keys.sealPub });
+  expect(given.texts).toEqual({
+    CREDENTIAL_0: "bot:geheim",
+    SEAL_PUB: keys.sealPub,
+    LOG_PUB: keys.logPub,
+    LOG_PQ_PUB: keys.logPqPub,
+  });
   expect(encoded(given)).toMatch(/^[A-Za-z0-9+/]+=*$/);
   expect(JSON.parse(atob(encoded(given)))).toEqual(given);
 });
@@ -86,10 +95,14 @@ test("keys are the node's own, for what some service may do with them", async ()
   expect(given.keys.map(({ name, kind, usages }) => [name, kind, [...usages].toSorted()])).toEqual([
     ["CLEARANCE_KEY", "hmac", ["sign", "verify"]],
     ["SEAL_KEY", "p256", ["sign"]],
+    ["LOG_KEY", "ed25519", ["sign"]],
+    ["LOG_PQ_KEY", "ml-dsa-44", ["sign"]],
     ["PSEUDONYM_KEY", "hmac", ["sign"]],
   ]);
   const material = (name: string) =>
     Buffer.from(given.keys.find((key) => key.name === name)?.material ?? "", "base64");
   expect(material("SEAL_KEY")).toEqual(pair.privateKey.export({ type: "pkcs8", format: "der" }));
+  expect(String(material("LOG_KEY"))).toBe("log");
+  expect(String(material("LOG_PQ_KEY"))).toBe("logpq");
   expect(material("PSEUDONYM_KEY")).toEqual(Buffer.alloc(32, 1));
 });
