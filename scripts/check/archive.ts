@@ -1,12 +1,13 @@
 /** Whether the archive can be read with the keys that are configured. */
 import { accessSync, constants, existsSync, statSync } from "node:fs";
 import { dirname } from "node:path";
-import { s3Archive } from "#durable/store/s3-archive.ts";
+import { bucketArchive } from "#scripts/archive/bucket.ts";
 import { error, type Finding, ok, reason, warning } from "#scripts/config/finding.ts";
-import { resolveSecret } from "#scripts/config/secret.ts";
 import type { Settings } from "#scripts/config/settings.ts";
 import { clock } from "./clock.ts";
 import { get } from "./reach.ts";
+
+const TIMEOUT_MS = 10_000;
 
 type Environment = Readonly<Record<string, string | undefined>>;
 
@@ -17,22 +18,10 @@ export async function archive({ archive }: Settings, env: Environment): Promise<
       warning("archive", "a directory is not WORM: whoever owns it can delete"),
     ];
   }
-  const access = resolveSecret("archive.access_key", archive.accessKey, env);
-  const secret = resolveSecret("archive.secret_key", archive.secretKey, env);
-  const findings = [...access.findings, ...secret.findings];
-  if (access.text === undefined || secret.text === undefined) return findings;
-  const { endpoint, bucket, region, prefix, retentionDays } = archive;
-  const store = s3Archive({
-    endpoint: endpoint.base,
-    bucket,
-    region,
-    prefix,
-    retentionDays,
-    accessKeyId: access.text,
-    secretAccessKey: secret.text,
-    now: () => Date.now(),
-    timeoutMs: 10_000,
-  });
+  const { endpoint, bucket } = archive;
+  const { findings: said, archive: store } = bucketArchive(archive, env, TIMEOUT_MS);
+  const findings = [...said];
+  if (store === undefined) return findings;
   const at = `archive ${endpoint.base}/${bucket}`;
   try {
     findings.push(...clock(at, (await get(`${endpoint.base}/`)).headers, Date.now()));

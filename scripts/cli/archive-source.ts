@@ -1,10 +1,9 @@
 /** The configured archive, to read from: an S3 bucket, or a directory as it lies there. */
 
 import type { Archive } from "#durable/store/archive.ts";
-import { s3Archive } from "#durable/store/s3-archive.ts";
+import { bucketArchive } from "#scripts/archive/bucket.ts";
 import { Folder, NODE_DISK } from "#scripts/archive/folder.ts";
 import { error, type Finding } from "#scripts/config/finding.ts";
-import { resolveSecret } from "#scripts/config/secret.ts";
 import type { ArchiveSettings } from "#scripts/config/settings.ts";
 import type { Terminal } from "./terminal.ts";
 
@@ -18,22 +17,8 @@ export function archiveSource(archive: ArchiveSettings, env: Terminal["env"]): S
     case "directory":
       return folderSource(archive.path);
     case "s3": {
-      const access = resolveSecret("archive.access_key", archive.accessKey, env);
-      const secret = resolveSecret("archive.secret_key", archive.secretKey, env);
-      if (access.text === undefined || secret.text === undefined)
-        return [...access.findings, ...secret.findings];
-      const { endpoint, bucket, region, prefix, retentionDays } = archive;
-      return s3Archive({
-        endpoint: endpoint.base,
-        bucket,
-        region,
-        prefix,
-        retentionDays,
-        accessKeyId: access.text,
-        secretAccessKey: secret.text,
-        now: Date.now,
-        timeoutMs: TIMEOUT_MS,
-      });
+      const { findings, archive: store } = bucketArchive(archive, env, TIMEOUT_MS);
+      return store ?? findings;
     }
   }
 }
