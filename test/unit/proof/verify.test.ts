@@ -278,12 +278,12 @@ describe("any flipped byte", () => {
     expect((await verify(small)).findings).toEqual([]);
     for (const [key, bytes] of small) {
       // Large ones are mostly base64 of one payload and of one signature, of which every byte is bent in log.test.ts.
-      for (let at = 0; at < bytes.byteLength; at += bytes.byteLength < 1024 ? 1 : 17) {
+      for (let at = 0; at < bytes.byteLength; at += bytes.byteLength < 1024 ? 1 : 3) {
         const bent = bytes.slice();
         bent[at] = (bent[at] ?? 0) ^ (1 << (at % 8));
         const { findings } = await verify(new Map(small).set(key, bent));
         if (!findings.some((finding) => finding.object === key)) expect.fail(`${key} at ${at}`);
       }
     }
-  }, 90_000);
+  }, 300_000);
 });
