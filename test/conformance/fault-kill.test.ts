@@ -110,7 +110,8 @@ const MOMENTS: Readonly<Record<string, (rig: Rig) => Promise<unknown>>> = {
     const directory = client.fresh();
     await client.git("init", "-q", directory);
     await client.commit(directory, "blob.bin", randomBytes(8_000_000));
-    const ref = `HEAD:refs/heads/${basename(directory)}`;
+    // The nodes of both tests push to one repository: each push has a branch of its own.
+    const ref = `HEAD:refs/heads/${basename(directory)}-${randomInt(1_000_000_000)}`;
     const pushing = client.attempt("-C", directory, "push", "-q", site.url("big.git", "git"), ref);
     return grown(line.passed, (one) => one.body(), randomInt(100_000, 4_000_000), pushing);
   },

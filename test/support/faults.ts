@@ -238,7 +238,7 @@ export function sealsIn(archive: string): ReadonlySet<string> {
   return new Set(seals.map((name) => name.split("/").at(-2) ?? ""));
 }
 
-async function sealedAll(node: Node, front: Tap, timeoutMs = 30_000): Promise<void> {
+async function sealedAll(node: Node, front: Tap, timeoutMs = 90_000): Promise<void> {
   for (const end = performance.now() + timeoutMs; ; await sleep(50)) {
     const sealed = sealsIn(join(node.archive));
     const open = [...sessionsTold(front.passed)].filter((session) => !sealed.has(session));
