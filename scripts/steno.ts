@@ -37,6 +37,11 @@ const COMMANDS: Readonly<Record<string, Command>> = {
     does: "verify sealed sessions; no gateway needed, and for a PATH no network",
     load: async () => (await import("./cli/verify.ts")).verify,
   },
+  witness: {
+    usage: "witness --name NAME --key FILE --state DIR --log VKEY… [--pq-key FILE] [--listen 127.0.0.1:8790]",
+    does: "cosign that logs only grow; makes its key at the first start",
+    load: async () => (await import("./witness/witness.ts")).witness,
+  },
   keys: {
     usage: "keys init|show [--config steno.toml] [--json]",
     does: "make the node's keys, or show the public ones",

@@ -7,10 +7,12 @@ export class UsageFault extends Error {
   override readonly name = "UsageFault";
 }
 
-type Options = Readonly<Record<string, "text" | "flag">>;
+/** `texts`: may be given more than once. */
+type Options = Readonly<Record<string, "text" | "texts" | "flag">>;
+type Value = { readonly text: string; readonly texts: readonly string[]; readonly flag: boolean };
 
 export type Flags<O extends Options> = {
-  readonly values: { readonly [K in keyof O]?: O[K] extends "text" ? string : boolean };
+  readonly values: { readonly [K in keyof O]?: Value[O[K]] };
   readonly rest: readonly string[];
 };
 
@@ -18,7 +20,7 @@ export type Flags<O extends Options> = {
 export function readFlags<const O extends Options>(args: readonly string[], options: O, most = 0): Flags<O> {
   const types = Object.entries(options).map(([name, kind]) => [
     name,
-    { type: kind === "text" ? ("string" as const) : ("boolean" as const) },
+    { type: kind === "flag" ? ("boolean" as const) : ("string" as const), multiple: kind === "texts" },
   ]);
   for (const arg of args) {
     if (arg === "--") break;

@@ -1,4 +1,4 @@
-/** One `steno serve` for one state directory: a kernel lock that ends with whoever holds it, however it ends. */
+/** One program for one state directory: a kernel lock that ends with whoever holds it, however it ends. */
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
@@ -15,7 +15,7 @@ export class LockFault extends Error {
  * Takes the lock, or throws `LockFault` naming who has it. Node has no flock(2): a child that copies our pipe holds
  * the lock until the pipe closes, which a killed parent does too.
  */
-export async function lockState(state: string): Promise<Lock> {
+export async function lockState(state: string, program = "steno serve"): Promise<Lock> {
   mkdirSync(state, { recursive: true, mode: 0o700 });
   const path = join(state, "serve.lock");
   writeFileSync(path, "", { flag: "a", mode: 0o600 });
@@ -32,7 +32,7 @@ export async function lockState(state: string): Promise<Lock> {
   );
   if (!held) {
     const owner = readFileSync(path, "utf8").trim();
-    throw new LockFault(`another steno serve${owner === "" ? "" : ` (pid ${owner})`} runs on ${state}`);
+    throw new LockFault(`another ${program}${owner === "" ? "" : ` (pid ${owner})`} runs on ${state}`);
   }
   writeFileSync(path, `${process.pid}\n`);
   return {

@@ -145,7 +145,7 @@ async function verify(
   return crypto.subtle.verify(algorithm, await key, signature, signed);
 }
 
-function u64(value: number): Bytes {
+export function u64(value: number): Bytes {
   const bytes = new Uint8Array(8);
   new DataView(bytes.buffer).setBigUint64(0, BigInt(value));
   return bytes;
