@@ -1,21 +1,25 @@
-/** LedgerObject: the transparency log. Gives every head its place, signs checkpoints, and publishes both. Single writer. */
+/** LedgerObject: the transparency log. Gives every head its place, and all else the node attests; signs checkpoints; publishes. */
 import { DurableObject } from "cloudflare:workers";
 import type { NotBefore } from "#durable/format/head.ts";
 import type { SessionId } from "#durable/format/ids.ts";
 import { CHECKPOINT, entryKey } from "#durable/format/layout.ts";
+import type { Attestation } from "#durable/format/log/attestation.ts";
+import { encodeAttestation, factsDigest } from "#durable/proof/attestation.ts";
 import { equal, readUtf8, sha256, toBase64, toHex, utf8 } from "#durable/proof/bytes.ts";
+import { signEnvelope } from "#durable/proof/dsse.ts";
 import { readPem } from "#durable/proof/key.ts";
 import { openCheckpoint, signCheckpoint } from "#durable/proof/log/checkpoint.ts";
 import { entryBody } from "#durable/proof/log/entry.ts";
 import { writeVkey } from "#durable/proof/log/note.ts";
 import { leafHash } from "#durable/proof/merkle.ts";
-import type { SignedHead } from "#durable/proof/seal.ts";
+import { makeSignedHead, type SignedHead } from "#durable/proof/seal.ts";
 import { growthTo, publish } from "#durable/store/log/publish.ts";
 import {
   type CheckpointRow,
   LEDGER_MIGRATIONS,
   type LedgerRows,
   ledgerRows,
+  type NewEntry,
 } from "#durable/store/log/rows.ts";
 import { migrate } from "#durable/store/migrations.ts";
 import { nextDelay } from "#durable/store/outbox.ts";
@@ -27,11 +31,19 @@ const SIGN_AGAIN_SECONDS = 600;
 const ROUND = 512;
 /** Bundles kept in memory for the sessions that are about to seal themselves with them. */
 const RECENT = 256;
+/** A policy set that was in force so shortly ago is another front that has not read the new one yet. */
+const FLAP_MS = 60_000;
+/** The newest policy set of the log, and how many there were. */
+type PolicyFact = { readonly n: number; readonly set?: string };
+const NO_POLICY: PolicyFact = { n: 0 };
 /** How long an append waits to hear whether the archive is ahead; after that it is looked at before signing only. */
 const LOOK_MS = 1_000;
 
 export abstract class LedgerObject extends DurableObject {
-  protected abstract readonly means: Pick<Means, "archive" | "sealPub" | "log" | "witnesses" | "now">;
+  protected abstract readonly means: Pick<
+    Means,
+    "archive" | "sign" | "sealPub" | "log" | "witnesses" | "now"
+  >;
   #rows!: LedgerRows;
   #publishing: Promise<void> | undefined;
   #looking: Promise<void> | undefined;
@@ -40,6 +52,8 @@ export abstract class LedgerObject extends DurableObject {
   #refused: string | undefined;
   #attempts = 0;
   readonly #recent = new Map<number, string>();
+  /** When a policy set ceased to be the newest. */
+  readonly #policies = new Map<string, number>();
 
   protected load(): void {
     migrate(this.ctx.storage.sql, LEDGER_MIGRATIONS);
@@ -49,19 +63,65 @@ export abstract class LedgerObject extends DurableObject {
 
   /** The index of a head: the next one, or the one it got when it was first appended. Durable when this returns. */
   async append(session: SessionId, n: number, head: string): Promise<number> {
-    if (!this.#looked) await this.#lookBriefly();
-    if (this.#refused !== undefined) throw new Error(this.#refused);
+    await this.#ready();
     const { dsseEnvelope } = JSON.parse(head) as SignedHead;
     const body = entryBody(dsseEnvelope, readPem(this.means.sealPub));
     const leaf = leafHash(body);
-    const known = this.#rows.find(session, n);
-    if (known && !equal(known.leaf, leaf))
-      throw new Error(`head ${n} of ${session} is in the ledger with other bytes`);
-    if (known) return known.index;
+    return this.#place({ key: `head ${session} ${n}`, said: leaf, leaf, body, head });
+  }
+
+  /** The index of anything else the log is to say, under a key of its kind: as with heads, once. Durable when it returns. */
+  attest(key: string, attestation: Attestation): Promise<number> {
+    return this.#attest(key, attestation);
+  }
+
+  async #attest(key: string, attestation: Attestation, along?: () => void): Promise<number> {
+    await this.#ready();
+    const { sealPub, sign, log, now } = this.means;
+    const place = { key: `${attestation.kind} ${key}`, said: factsDigest(attestation) };
+    const known = this.#known(place);
+    if (known !== undefined) return known;
+    const spki = readPem(sealPub);
+    const payload = encodeAttestation(attestation, { origin: log.keys.ed25519.name, at: now() });
+    const envelope = await signEnvelope(payload, sign);
+    const body = entryBody(envelope, spki);
+    const head = JSON.stringify(makeSignedHead(envelope, spki));
+    return this.#place({ ...place, leaf: leafHash(body), body, head }, along);
+  }
+
+  async #ready(): Promise<void> {
+    if (!this.#looked) await this.#lookBriefly();
+    if (this.#refused !== undefined) throw new Error(this.#refused);
+  }
+
+  /** A decision was made with this policy set. When the log has another as the newest, it says that it changed. */
+  async policy(set: string, session: SessionId): Promise<void> {
+    const known = this.#rows.fact("policy");
+    const { n, set: before } = known === undefined ? NO_POLICY : (JSON.parse(known) as PolicyFact);
+    const lost = this.#policies.get(set) ?? Number.NEGATIVE_INFINITY;
+    if (before === set || this.means.now() < lost + FLAP_MS) return;
+    const change = { kind: "policy-change", set, ...(before !== undefined && { before }), session } as const;
+    await this.#attest(String(n), change, () => {
+      this.#rows.setFact("policy", JSON.stringify({ n: n + 1, set } satisfies PolicyFact));
+      if (before !== undefined) this.#policies.set(before, this.means.now());
+      for (const old of this.#policies.keys()) if (this.#policies.size > RECENT) this.#policies.delete(old);
+    });
+  }
+
+  /** Nothing is awaited between the look and the row, with what belongs to it: one key gets one place. */
+  async #place(entry: NewEntry, along?: () => void): Promise<number> {
+    const known = this.#known(entry);
+    if (known !== undefined) return known;
     const index = this.#rows.size();
-    this.#rows.add(index, session, n, leaf, body, head);
+    this.#rows.add(index, entry, along);
     await this.#due(this.means.now() + 100);
     return index;
+  }
+
+  #known({ key, said }: Pick<NewEntry, "key" | "said">): number | undefined {
+    const known = this.#rows.find(key);
+    if (known && !equal(known.said, said)) throw new Error(`${key} is in the ledger with other bytes`);
+    return known?.index;
   }
 
   /** Returns when every entry appended before the call is in the archive. Throws when the archive fails. */

@@ -1,6 +1,8 @@
 /** What the objects need of the world around them. The recorder service builds it from its bindings. */
+
 import type { NotBefore } from "#durable/format/head.ts";
 import type { SessionId } from "#durable/format/ids.ts";
+import type { Attestation } from "#durable/format/log/attestation.ts";
 import type { Principal } from "#durable/format/principal.ts";
 import type { Opening, SessionView } from "#durable/format/tape.ts";
 import type { LogSigner } from "#durable/proof/log/checkpoint.ts";
@@ -20,6 +22,13 @@ export type Limits = {
 export interface Ledger {
   /** Gives a head its place, once: the same session and number get the same index again. Durable when it returns. */
   append(session: SessionId, n: number, head: string): Promise<number>;
+  /**
+   * Says something that is no head, signed with the seal key. `key` is the caller's, among those of its kind: the same
+   * key and facts get the same index again; the same key and other facts throw. Durable when it returns.
+   */
+  attest(key: string, attestation: Attestation): Promise<number>;
+  /** A decision of `session` was made with this policy set: when that is news, the log says so before this returns. */
+  policy(set: string, session: SessionId): Promise<void>;
   /** Returns when every entry so far is in the archive. */
   publish(): Promise<void>;
   /** The bytes of an entry as the archive has them, once it has them: the head, with its proof and its checkpoint. */

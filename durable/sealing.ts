@@ -100,7 +100,7 @@ async function makeHead(sealing: Sealing, status: HeadStatus): Promise<HeadRow> 
   const size = leaves.byteLength / 32;
   const root = toBase64(rangeOf(leaves).root());
   const previous = rows.heads().at(-1);
-  const { exchanges, c2s, s2c, denied, gaps } = tallyOf(rows);
+  const { exchanges, c2s, s2c, denied, gaps, policy } = tallyOf(rows);
   const head: Head = {
     session: opened.session,
     status,
@@ -118,7 +118,11 @@ async function makeHead(sealing: Sealing, status: HeadStatus): Promise<HeadRow> 
     madeAt: new Date(now()).toISOString(),
     ...(ending && { endedAt: new Date(ending.at).toISOString(), reason: ending.reason }),
     principal: `hmac:${await means.pseudonym(principalKey(opened.opening.principal))}`,
-    gateway: { build: { sha256: means.build }, config: { sha256: means.config } },
+    gateway: {
+      build: { sha256: means.build },
+      config: { sha256: means.config },
+      ...(policy !== undefined && { policy: { sha256: policy } }),
+    },
     counts: { frames: size, exchanges, c2s, s2c, denied, gaps },
     segments: rows
       .segments()

@@ -104,6 +104,7 @@ export abstract class SessionObject extends DurableObject {
     const answer = await this.#record((writer) => {
       tally.exchanges += 1;
       if (decision?.verdict === "deny") tally.denied += 1;
+      if (decision) tally.policy = decision.set;
       this.#tape.begin(x, tape.bodies);
       writer.write(request);
       for (const frame of tape.git) writer.write(frame);

@@ -36,7 +36,12 @@ const ROWS: readonly (readonly { readonly folder: RegExp; readonly beside?: RegE
     { folder: /^workers\/vault\// },
     { folder: /^workers\/mask\// },
   ],
-  [{ folder: /^workers\/pipeline\// }, { folder: /^workers\/portal\// }, { folder: /^workers\/api\// }],
+  [
+    { folder: /^workers\/pipeline\// },
+    { folder: /^workers\/portal\// },
+    { folder: /^workers\/api\// },
+    { folder: /^workers\/recorder\// },
+  ],
   [{ folder: /^workers\/[^/]+$/ }],
   [{ folder: /^scripts\// }],
 ];

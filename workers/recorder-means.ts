@@ -51,6 +51,8 @@ function makeMeans(raw: Env): Means {
     },
     ledger: {
       append: (session, n, head) => ledgerOf(env.ledger).append(session, n, head),
+      attest: (key, attestation) => ledgerOf(env.ledger).attest(key, attestation),
+      policy: (set, session) => ledgerOf(env.ledger).policy(set, session),
       publish: () => ledgerOf(env.ledger).publish(),
       bundle: (index) => ledgerOf(env.ledger).bundle(index),
       newest: () => ledgerOf(env.ledger).newest(),

@@ -20,6 +20,7 @@ import type {
 } from "#workers/contract/recorder.ts";
 import { bodyClaims, mintClearance, openClearance } from "#workers/vault/clearance.ts";
 import { type Env, recorderEnv } from "./env.ts";
+import { policyInUse } from "./recorder/policy-in-use.ts";
 import { recorderMeans } from "./recorder-means.ts";
 import { admitRefusal } from "./refusal-rate.ts";
 import { NODE_OPENING, sessionFor, unopened } from "./session-for.ts";
@@ -74,6 +75,8 @@ export class Append extends WorkerEntrypoint<Env> implements AppendContract {
       );
       if ("no" in begun) return begun;
       const { session } = begun.ok;
+      // The log knows of a policy set before anything leaves that it has allowed.
+      if (tape.decision) await policyInUse(recorderMeans(this.env), tape.decision.set, session);
       if (tape.decision?.verdict !== "allow") return { ok: { session } };
       // The append is durable here: the object's output gate held its reply until then.
       const now = Date.now();

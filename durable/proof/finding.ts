@@ -47,9 +47,20 @@ const CODES = {
   head_consistency: ["error", "invalid"],
   head_root: ["error", "invalid"],
   head_counts: ["error", "invalid"],
+  /** Not the policy set of the decision before it. */
+  head_policy: ["error", "invalid"],
   head_subjects: ["error", "invalid"],
   head_segments: ["error", "invalid"],
   seal_differs: ["error", "invalid"],
+  attestation_malformed: ["error", "invalid"],
+  attestation_key: ["error", "invalid"],
+  attestation_signature: ["error", "invalid"],
+  /** From another log. */
+  attestation_origin: ["error", "invalid"],
+  /** It speaks of something the log does not know, or contradicts what it said before. */
+  attestation_contradicts: ["error", "invalid"],
+  /** A kind this version does not know: later versions add some. */
+  attestation_unknown: ["warning", "none"],
   segment_altered: ["error", "invalid"],
   segment_unreadable: ["error", "invalid"],
   segment_range: ["error", "invalid"],

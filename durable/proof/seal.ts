@@ -1,6 +1,14 @@
 /** A head as stored: a Sigstore bundle v0.3 (DSSE, public-key hint, place in the log), read so that no byte of it is free. */
 import * as v from "valibot";
-import { type Envelope, type Head, PAYLOAD_TYPE, type Statement } from "#durable/format/head.ts";
+import {
+  type Envelope,
+  type Head,
+  PAYLOAD_TYPE,
+  PREDICATE_TYPE,
+  type Statement,
+} from "#durable/format/head.ts";
+import type { Attested } from "#durable/format/log/attestation.ts";
+import { readAttestation, readType } from "./attestation.ts";
 import { type Bytes, fromBase64, readUtf8, utf8 } from "./bytes.ts";
 import { openEnvelope, type Signer, signEnvelope } from "./dsse.ts";
 import { keyHint, type SealKey } from "./key.ts";
@@ -110,15 +118,55 @@ export type OpenedHead = {
 
 /** Opens a stored head. Without a key nothing is said of the signature. */
 export async function openHead(bytes: Uint8Array, key: SealKey | undefined): Promise<OpenedHead> {
-  const malformed = (message: string): OpenedHead => ({ wrong: { code: "head_malformed", message } });
   const bundle = openBundle(bytes);
-  if (typeof bundle === "string") return malformed(bundle);
-  const statement = readStatement(fromBase64(bundle.dsseEnvelope.payload) ?? new Uint8Array());
+  if (typeof bundle === "string") return { wrong: { code: "head_malformed", message: bundle } };
+  const statement = readStatement(payloadOf(bundle));
   const read = typeof statement === "string" ? { bundle } : { bundle, statement };
+  const wrong = await checkSignature(bundle, key);
+  if (wrong) return { ...read, wrong: { code: `head_${wrong.what}`, message: wrong.message } };
+  return typeof statement === "string"
+    ? { bundle, wrong: { code: "head_malformed", message: statement } }
+    : read;
+}
+
+/** What became of opening an entry of the log: a head, or an attestation of a kind that is known. */
+export type OpenedSaid = Omit<OpenedHead, "wrong"> & {
+  readonly attested?: Attested;
+  readonly wrong?: {
+    readonly code:
+      | NonNullable<OpenedHead["wrong"]>["code"]
+      | `attestation_${"malformed" | "unknown" | "key" | "signature"}`;
+    readonly message: string;
+  };
+};
+
+/** Opens a stored entry, whatever it says. Without a key nothing is said of the signature. */
+export async function openSaid(bytes: Uint8Array, key: SealKey | undefined): Promise<OpenedSaid> {
+  const bundle = openBundle(bytes);
+  const type = typeof bundle === "string" ? undefined : readType(payloadOf(bundle));
+  // What has no type to read is told as a head that cannot be: most entries are heads.
+  if (typeof bundle === "string" || type === undefined || type === PREDICATE_TYPE)
+    return openHead(bytes, key);
+  const attested = readAttestation(payloadOf(bundle));
+  const read = attested && typeof attested !== "string" ? { bundle, attested } : { bundle };
+  const wrong = await checkSignature(bundle, key);
+  if (wrong) return { ...read, wrong: { code: `attestation_${wrong.what}`, message: wrong.message } };
+  if (attested === undefined)
+    return { bundle, wrong: { code: "attestation_unknown", message: `says ${JSON.stringify(type)}` } };
+  return typeof attested === "string"
+    ? { bundle, wrong: { code: "attestation_malformed", message: attested } }
+    : read;
+}
+
+const payloadOf = ({ dsseEnvelope }: Bundle): Bytes => fromBase64(dsseEnvelope.payload) ?? new Uint8Array();
+
+async function checkSignature(
+  bundle: Bundle,
+  key: SealKey | undefined,
+): Promise<{ readonly what: "key" | "signature"; readonly message: string } | undefined> {
   const { hint } = bundle.verificationMaterial.publicKey;
-  if (key && hint !== key.hint)
-    return { ...read, wrong: { code: "head_key", message: `signed by key ${hint}, not by ${key.hint}` } };
+  if (key && hint !== key.hint) return { what: "key", message: `signed by key ${hint}, not by ${key.hint}` };
   if (key && !(await openEnvelope(bundle.dsseEnvelope, key.key)))
-    return { ...read, wrong: { code: "head_signature", message: "the signature does not hold" } };
-  return typeof statement === "string" ? { bundle, ...malformed(statement) } : read;
+    return { what: "signature", message: "the signature does not hold" };
+  return undefined;
 }

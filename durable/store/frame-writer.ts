@@ -45,6 +45,8 @@ export type Tally = {
   at: number;
   /** The run of the recorder that wrote it: live exchanges of an earlier run were cut by its end. */
   epoch: string;
+  /** The policy set of the newest decision. */
+  policy?: string;
 };
 
 export const emptyTally = (epoch: string): Tally => ({

@@ -83,6 +83,8 @@ function meansOf(env: Bindings): Means {
     },
     ledger: {
       append: (session, n, head) => ledgerOf(env.LEDGER).append(session, n, head),
+      attest: (key, attestation) => ledgerOf(env.LEDGER).attest(key, attestation),
+      policy: (set, session) => ledgerOf(env.LEDGER).policy(set, session),
       publish: () => ledgerOf(env.LEDGER).publish(),
       bundle: (index) => ledgerOf(env.LEDGER).bundle(index),
       newest: () => ledgerOf(env.LEDGER).newest(),

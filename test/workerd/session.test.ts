@@ -241,9 +241,9 @@ describe("sealing", () => {
     const { id, session } = await newSession("open head");
     await session.begin(id, alice, request());
     const heads = await runInDurableObject(bindings.LEDGER.getByName("ledger"), (_, state) =>
-      state.storage.sql.exec("SELECT n FROM entry WHERE session = ?", id).toArray(),
+      state.storage.sql.exec("SELECT key FROM entry WHERE key LIKE ?", `%${id}%`).toArray(),
     );
-    expect(heads).toEqual([{ n: 0 }]);
+    expect(heads).toEqual([{ key: `head ${id} 0` }]);
   });
 
   test("the ledger publishes every head in order, and the seal is the terminal one", async () => {

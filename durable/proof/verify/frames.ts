@@ -38,6 +38,8 @@ class FramePass {
   #partial = false;
   #counts: Counts = emptyCounts();
   #newest = 0;
+  /** Of the newest decision. */
+  #policy: string | undefined;
   #lastFrame: ReadFrame | undefined;
   frames = 0;
 
@@ -60,6 +62,7 @@ class FramePass {
     if (seq === this.#tree.end) this.#tree.push(leaf);
     else this.#broken = true;
     this.#counts = count(this.#counts, frame);
+    if (frame?.k === "decision") this.#policy = frame.set;
     this.#checkTime(item);
     this.#checkPlace(item);
     this.#pushes.see(item);
@@ -130,7 +133,7 @@ class FramePass {
   /** Every head that has exactly the frames seen so far must have their root, and their counts. */
   #checkHeads(): void {
     for (const { object, statement } of this.#heads.get(this.#tree.end) ?? []) {
-      const { head, counts } = statement.predicate;
+      const { head, counts, gateway } = statement.predicate;
       if (this.#broken) continue;
       if (toBase64(this.#tree.root()) !== head.rootHash)
         this.#context.report(
@@ -140,6 +143,13 @@ class FramePass {
         );
       const wrong = this.#partial ? [] : differences(counts, this.#counts);
       if (wrong.length > 0) this.#context.report("head_counts", object, `counts ${wrong.join(", ")}`);
+      const set = gateway.policy?.sha256;
+      if (!this.#partial && set !== undefined && set !== this.#policy)
+        this.#context.report(
+          "head_policy",
+          object,
+          `names policy set ${set}; frames say ${this.#policy ?? "none"}`,
+        );
     }
   }
 }

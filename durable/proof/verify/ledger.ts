@@ -1,7 +1,9 @@
-/** The sequence of all heads: every index there once, every entry signed by the key, and whose it is. */
+/** The sequence of all entries: every index there once, each signed by the key; whose each head is, and what else is said. */
+
 import type { Statement } from "#durable/format/head.ts";
 import { entryKey } from "#durable/format/layout.ts";
-import { openHead } from "../seal.ts";
+import type { Attested } from "#durable/format/log/attestation.ts";
+import { openSaid } from "../seal.ts";
 import type { Context } from "./context.ts";
 import { checkEntry } from "./log/entry.ts";
 import type { TreeClaims } from "./log/tree.ts";
@@ -38,6 +40,7 @@ export async function readLedger(context: Context, extent: Extent): Promise<Ledg
   const sessions = new Map<string, Entry[]>();
   const origins = new Map<string, number>();
   const tree: TreeClaims = { leaves: new Map(), claims: [] };
+  const said: SaidEntry[] = [];
   let signed = 0;
   for (const [i, index] of indexes.entries()) {
     if (all) reportHole(context, i === 0 ? 0 : (indexes[i - 1] ?? 0) + 1, index);
@@ -47,7 +50,7 @@ export async function readLedger(context: Context, extent: Extent): Promise<Ledg
       report("object_missing", object, "the archive lists it but does not give it");
       continue;
     }
-    const { bundle, statement, wrong } = await openHead(bytes, key);
+    const { bundle, statement, attested, wrong } = await openSaid(bytes, key);
     // Whose an unreadable entry is cannot be told; a session that lacks one says so by its own count.
     const asked = extent.of !== "session" || statement?.predicate.session === extent.session;
     if (wrong && asked) report(wrong.code, object, wrong.message);
@@ -56,7 +59,8 @@ export async function readLedger(context: Context, extent: Extent): Promise<Ledg
     if (entry?.claim) tree.claims.push(entry.claim);
     const before = asked ? statement?.predicate.notBefore : undefined;
     if (before) tree.claims.push({ code: "head_not_before", object, ...before, index });
-    if (wrong?.code !== "head_key" && wrong?.code !== "head_malformed") signed += 1;
+    if (!wrong || /_(signature|unknown)$/.test(wrong.code)) signed += 1;
+    if (attested && all) said.push({ index, attested, trusted: !wrong });
     if (!statement) continue;
     const { session } = statement.predicate;
     const entries = sessions.get(session) ?? [];
@@ -66,7 +70,36 @@ export async function readLedger(context: Context, extent: Extent): Promise<Ledg
     origins.set(origin, (origins.get(origin) ?? 0) + 1);
   }
   const [origin] = [...origins].sort((a, b) => b[1] - a[1])[0] ?? [];
+  checkSaid(context, said, sessions);
   return { sessions, entries: indexes.length, signed, origin, tree };
+}
+
+type SaidEntry = { readonly index: number; readonly attested: Attested; readonly trusted: boolean };
+
+/** What is no head must be of this log, in its order, and speak of sessions that the log knows. */
+function checkSaid(
+  { report, log }: Context,
+  said: readonly SaidEntry[],
+  sessions: ReadonlyMap<string, unknown>,
+): void {
+  let policy: string | undefined;
+  for (const { index, attested, trusted } of said) {
+    if (!trusted) continue;
+    const { kind, predicate } = attested;
+    const object = entryKey(index);
+    if (log && predicate.origin !== log.ed25519.name)
+      report("attestation_origin", object, `said in the log ${predicate.origin}`);
+    if ("session" in predicate && !sessions.has(predicate.session))
+      report("attestation_contradicts", object, `speaks of ${predicate.session}, of which there is no head`);
+    if (kind !== "policy-change") continue;
+    if (predicate.before !== policy)
+      report(
+        "attestation_contradicts",
+        object,
+        `the policy set before it was ${predicate.before ?? "none"}; the log says ${policy ?? "none"}`,
+      );
+    policy = predicate.set;
+  }
 }
 
 /** The part of a head's origin that names its ledger. */

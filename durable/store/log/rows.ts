@@ -1,5 +1,4 @@
 /** The SQL of the ledger: entries in order, and checkpoints from their signing until everything of them is published. */
-import type { SessionId } from "#durable/format/ids.ts";
 import type { Bytes } from "#durable/proof/bytes.ts";
 
 /** A checkpoint over the first `size` entries; `start` is the size of the one before. */
@@ -14,12 +13,25 @@ export type CheckpointRow = {
   readonly note: string;
 };
 
-/** An entry: its leaf for as long as the log exists, its body until its tile is full, its head until it is published. */
+/**
+ * An entry: its leaf for as long as the log exists, its body until its tile is full, its head (or whatever else was
+ * signed) until it is published.
+ */
 export type EntryRow = {
   readonly index: number;
   readonly leaf: Bytes;
   readonly body: Bytes | undefined;
   readonly head: string | undefined;
+};
+
+export type NewEntry = {
+  /** Of which there is one entry, however often it is asked for. */
+  readonly key: string;
+  /** Equal when the same is asked for again. */
+  readonly said: Bytes;
+  readonly leaf: Bytes;
+  readonly body: Bytes;
+  readonly head: string;
 };
 
 export const LEDGER_MIGRATIONS: readonly string[] = [
@@ -28,6 +40,11 @@ export const LEDGER_MIGRATIONS: readonly string[] = [
      body BLOB, head TEXT, UNIQUE(session, n));
    CREATE TABLE checkpoint(size INTEGER NOT NULL, at INTEGER NOT NULL, start INTEGER NOT NULL, root BLOB NOT NULL,
      edge BLOB NOT NULL, note TEXT NOT NULL, published INTEGER NOT NULL, PRIMARY KEY(size, at));`,
+  `CREATE TABLE placed(idx INTEGER PRIMARY KEY, key TEXT NOT NULL UNIQUE, said BLOB NOT NULL, leaf BLOB NOT NULL,
+     body BLOB, head TEXT);
+   INSERT INTO placed SELECT idx, 'head ' || session || ' ' || n, leaf, leaf, body, head FROM entry ORDER BY idx;
+   DROP TABLE entry;
+   ALTER TABLE placed RENAME TO entry;`,
 ];
 
 export type LedgerRows = ReturnType<typeof ledgerRows>;
@@ -58,13 +75,17 @@ export function ledgerRows({ sql, transactionSync }: Pick<DurableObjectStorage, 
       sql.exec("INSERT OR REPLACE INTO fact VALUES (?, ?)", name, value);
     },
     size: (): number => Number(sql.exec("SELECT coalesce(max(idx) + 1, 0) AS size FROM entry").one()["size"]),
-    find(session: SessionId, n: number): { readonly index: number; readonly leaf: Bytes } | undefined {
-      const query = "SELECT idx, leaf FROM entry WHERE session = ? AND n = ?";
-      const [row] = sql.exec(query, session, n).toArray();
-      return row && { index: Number(row["idx"]), leaf: bytes(row["leaf"]) };
+    /** The entry that was made under a key, and what it was asked to say. */
+    find(key: string): { readonly index: number; readonly said: Bytes } | undefined {
+      const [row] = sql.exec("SELECT idx, said FROM entry WHERE key = ?", key).toArray();
+      return row && { index: Number(row["idx"]), said: bytes(row["said"]) };
     },
-    add(index: number, session: SessionId, n: number, leaf: Bytes, body: Bytes, head: string): void {
-      sql.exec("INSERT INTO entry VALUES (?, ?, ?, ?, ?, ?)", index, session, n, leaf, body, head);
+    /** With what else must be true from then on. */
+    add(index: number, { key, said, leaf, body, head }: NewEntry, along?: () => void): void {
+      transactionSync(() => {
+        sql.exec("INSERT INTO entry VALUES (?, ?, ?, ?, ?, ?)", index, key, said, leaf, body, head);
+        along?.();
+      });
     },
     /** Entries [from, to), in order. */
     entries: (from: number, to: number): EntryRow[] =>

@@ -108,6 +108,11 @@ const heads: readonly Case[] = [
     headed(1, ({ counts }) => ({ counts: { ...counts, s2c: 0 } })),
     "head_counts",
   ],
+  [
+    "names a policy set that decided nothing",
+    headed(3, ({ gateway }) => ({ gateway: { ...gateway, policy: { sha256: "9".repeat(64) } } })),
+    "head_policy",
+  ],
   ["leaves out a segment", headed(3, ({ segments }) => ({ segments: segments.slice(1) })), "head_segments"],
   [
     "has segments whose frames do not follow",
