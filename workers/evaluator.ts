@@ -3,8 +3,9 @@ import { WorkerEntrypoint } from "cloudflare:workers";
 import * as cedar from "@cedar-policy/cedar-wasm/web";
 import type { Decision } from "#durable/format/decision.ts";
 import type { Principal } from "#durable/format/principal.ts";
+import type { Facts, Question } from "#durable/format/question/question.ts";
 import type { Answer } from "#durable/format/tape.ts";
-import type { Evaluator as Contract, Question } from "#workers/contract/evaluator.ts";
+import type { Evaluator as Contract } from "#workers/contract/evaluator.ts";
 import { type Env, evaluatorEnv } from "#workers/env.ts";
 import { type Cedar, guarded } from "#workers/policy/cedar.ts";
 import { PoliciesInForce, type PolicyEvent } from "#workers/policy/load.ts";
@@ -20,7 +21,11 @@ let engine: Cedar | undefined;
 let inForce: PoliciesInForce | undefined;
 
 export class Evaluator extends WorkerEntrypoint<Env> implements Contract {
-  async decide(principal: Principal, questions: readonly Question[]): Promise<Answer<Decision>> {
+  async decide(
+    principal: Principal,
+    questions: readonly Question[],
+    facts: Facts,
+  ): Promise<Answer<Decision>> {
     const { settings, policies } = evaluatorEnv(this.env);
     engine ??= await start();
     inForce ??= new PoliciesInForce(settings.pollSeconds * 1000);
@@ -36,7 +41,7 @@ export class Evaluator extends WorkerEntrypoint<Env> implements Contract {
     if (freshness === "due") this.ctx.waitUntil(inForce.check(around));
     if (!inForce.decide) return unavailable("no valid policies are loaded");
     try {
-      return { ok: inForce.decide(principal, questions) };
+      return { ok: inForce.decide(principal, questions, facts) };
     } catch (cause) {
       console.error(JSON.stringify({ code: "policy_engine_stopped", cause: String(cause) }));
       return unavailable("the policy engine has stopped");

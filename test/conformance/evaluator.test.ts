@@ -4,12 +4,12 @@ import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import type { Decision } from "#durable/format/decision.ts";
 import type { Principal } from "#durable/format/principal.ts";
+import type { Facts, Question, Resource } from "#durable/format/question/question.ts";
 import type { Answer } from "#durable/format/tape.ts";
 import { build, ROOT } from "#scripts/build.ts";
 import { validatePolicies } from "#scripts/policy/validate.ts";
 import { accepts, type Child, startChild, until, workspace } from "#test/support/servers/children.ts";
 import { freePort } from "#test/support/servers/ports.ts";
-import type { Question, Resource } from "#workers/contract/evaluator.ts";
 import { DEPTH_MAX, OPERATORS_MAX } from "#workers/policy/source.ts";
 
 // The evaluator as it is served: bundled, in bare workerd, behind a service binding, with a disk for its policies.
@@ -22,8 +22,8 @@ let child: Child | undefined;
 
 const CALLER = `export default {
   async fetch(request, env) {
-    const { principal, questions } = await request.json();
-    return Response.json(await env.EVALUATOR.decide(principal, questions));
+    const { principal, questions, facts } = await request.json();
+    return Response.json(await env.EVALUATOR.decide(principal, questions, facts));
   },
 };`;
 
@@ -61,6 +61,7 @@ function put(files: Readonly<Record<string, string>>): void {
 }
 
 const ann: Principal = { issuer: "https://login.example", subject: "ann", groups: ["developers"] };
+const facts: Facts = { now: { day: "2026-11-26", hour: 9, weekday: 4 }, client: "git/2.39.5", taints: [] };
 const connection: Resource = { type: "Connection", id: "payments", attrs: { kind: "git" } };
 const repository: Resource = {
   type: "Repository",
@@ -84,7 +85,7 @@ const push = (name: string): Question => ({
 });
 
 async function decide(...questions: Question[]): Promise<Answer<Decision>> {
-  const body = JSON.stringify({ principal: ann, questions });
+  const body = JSON.stringify({ principal: ann, questions, facts });
   const response = await fetch(`http://127.0.0.1:${port}/`, { method: "POST", body });
   return (await response.json()) as Answer<Decision>;
 }
@@ -127,6 +128,7 @@ test("the sample policies decide, under the digest that the CLI computes of the 
   expect(await decide(push("refs/heads/topic"), push("refs/heads/main"))).toEqual({
     ok: {
       verdict: "deny",
+      severity: "high",
       policies: ["no-direct-main"],
       set,
       reason: "main changes by review only: push a branch and ask for a merge",

@@ -1,9 +1,12 @@
 /** Policy's answer. Without one there is no exchange. */
+import { type Facts, momentOf } from "#durable/format/question/question.ts";
 import { Refusal } from "#durable/format/refusal.ts";
 import type { Decided, Means, Read } from "./exchange.ts";
 
 export async function decide(read: Read, means: Means): Promise<Decided> {
-  const answer = await means.evaluator.decide(read.principal, read.inspected.questions);
+  const { principal, opening, inspected } = read;
+  const facts: Facts = { now: momentOf(means.now()), client: opening.client, taints: [] };
+  const answer = await means.evaluator.decide(principal, inspected.questions, facts);
   if ("no" in answer) throw new Refusal(answer.no.code, answer.no.message);
-  return { ...read, decision: answer.ok };
+  return { ...read, facts, decision: answer.ok };
 }

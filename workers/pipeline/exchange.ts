@@ -4,6 +4,7 @@ import type { ConnectionKind } from "#durable/format/connection.ts";
 import type { Decision } from "#durable/format/decision.ts";
 import type { ExchangeId, SessionId } from "#durable/format/ids.ts";
 import type { Principal } from "#durable/format/principal.ts";
+import type { Facts } from "#durable/format/question/question.ts";
 import type { Opening } from "#durable/format/tape.ts";
 import type { Adapter, Incoming, Inspected } from "#workers/adapters/adapter.ts";
 import type { Evaluator } from "#workers/contract/evaluator.ts";
@@ -29,7 +30,7 @@ export type Received = { readonly x: ExchangeId; readonly incoming: Incoming; re
 export type Authenticated = Received & { readonly principal: Principal; readonly opening: Opening };
 export type Resolved = Authenticated & { readonly connection: Incoming["connection"] };
 export type Read = Resolved & { readonly inspected: Inspected };
-export type Decided = Read & { readonly decision: Decision };
+export type Decided = Read & { readonly facts: Facts; readonly decision: Decision };
 export type Recorded = Decided & { readonly session: SessionId; readonly clearance: string | undefined };
 
 declare const cleared: unique symbol;

@@ -1,7 +1,10 @@
 /** Cedar as the rest of this folder sees it: a handful of functions of either build of `@cedar-policy/cedar-wasm`. */
 import type * as wasm from "@cedar-policy/cedar-wasm/nodejs";
 
-export type { DetailedError, EntityJson, EntityUidJson } from "@cedar-policy/cedar-wasm/nodejs";
+export type { Context, DetailedError, EntityJson, EntityUidJson } from "@cedar-policy/cedar-wasm/nodejs";
+
+/** A question as Cedar takes it, without the name of the set that answers. */
+export type AuthorizationCall = Omit<wasm.StatefulAuthorizationCall, "preparsedPolicySetId">;
 
 export type Cedar = Pick<
   typeof wasm,

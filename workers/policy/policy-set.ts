@@ -1,4 +1,5 @@
 /** A directory of Cedar files as one set: every policy named, checked against the schema, parsed once. */
+import { type Annotations, readAnnotations } from "./annotations.ts";
 import type { Cedar, DetailedError } from "./cedar.ts";
 import { SCHEMA, SCHEMA_NAME } from "./schema.ts";
 import {
@@ -12,14 +13,13 @@ import {
   statements,
 } from "./source.ts";
 
-export type Policy = {
+export type Policy = Omit<Annotations, "id"> & {
   readonly id: string;
   readonly effect: "permit" | "forbid";
   readonly file: string;
   readonly line: number;
-  /** What the person reads when this policy decides. */
-  readonly reason?: string;
-  readonly severity?: string;
+  /** From its first letter to its semicolon. */
+  readonly text: string;
 };
 
 export type PolicySet = {
@@ -32,11 +32,8 @@ export type PolicySet = {
 
 export type Opened = { readonly set: PolicySet } | { readonly errors: readonly PolicyFinding[] };
 
-/** A policy that parses by itself, and its text. */
-type Parsed = { readonly policy: Policy; readonly text: string };
-
-const ANNOTATIONS = ["id", "reason", "severity", "hold", "mask"];
-const ID = /^[A-Za-z0-9][A-Za-z0-9._/#-]{0,127}$/;
+/** Under which name Cedar keeps the same set without the forbids that approval lifts; only where there are any. */
+export const liftedName = (set: PolicySet): string => `${set.digest} lifted`;
 
 /**
  * Parses and validates files into one set, which Cedar then holds until `closePolicySet`. `digest` is theirs. All or
@@ -46,10 +43,10 @@ export function openPolicySet(cedar: Cedar, files: readonly PolicyFile[], digest
   const errors: PolicyFinding[] = [];
   const warnings: PolicyFinding[] = [];
   const parsed = byName(files).flatMap((file) => parseFile(cedar, file, errors, warnings));
-  const byId = new Map<string, Parsed>();
+  const byId = new Map<string, Policy>();
   for (const one of parsed) {
-    const { id, file, line } = one.policy;
-    const first = byId.get(id)?.policy;
+    const { id, file, line } = one;
+    const first = byId.get(id);
     if (!first) byId.set(id, one);
     else {
       const message = `policy id ${id} is already used at ${first.file}:${first.line}`;
@@ -66,6 +63,8 @@ export function openPolicySet(cedar: Cedar, files: readonly PolicyFile[], digest
 /** Lets Cedar forget a set that is no longer asked. */
 export function closePolicySet(cedar: Cedar, set: PolicySet): void {
   cedar.preparsePolicySet(set.digest, { staticPolicies: {} });
+  if ([...set.policies.values()].some(({ hold }) => hold))
+    cedar.preparsePolicySet(liftedName(set), { staticPolicies: {} });
 }
 
 function parseFile(
@@ -73,7 +72,7 @@ function parseFile(
   file: PolicyFile,
   errors: PolicyFinding[],
   warnings: PolicyFinding[],
-): Parsed[] {
+): Policy[] {
   let text: string;
   try {
     text = new TextDecoder("utf-8", { fatal: true, ignoreBOM: false }).decode(file.bytes);
@@ -85,7 +84,7 @@ function parseFile(
   return statements(text).flatMap((statement, index) => {
     const before = errors.length;
     const policy = parseStatement(cedar, file.name, index + 1, statement, errors, warnings);
-    return policy && errors.length === before ? [{ policy, text: statement.text }] : [];
+    return policy && errors.length === before ? [policy] : [];
   });
 }
 
@@ -110,71 +109,44 @@ function parseStatement(
   }
   const { effect } = answer.json;
   // An annotation without a value (`@id`) arrives as null, whatever the declaration says.
-  const notes = new Map(Object.entries<string | null>(answer.json.annotations ?? {}));
-  for (const name of notes.keys()) {
-    if (ANNOTATIONS.includes(name)) continue;
-    errors.push({
-      file,
-      line,
-      message: `unknown annotation @${name}`,
-      hint: `use ${ANNOTATIONS.map((a) => `@${a}`).join(", ")}`,
-    });
-  }
-  if (notes.has("hold") && effect === "permit") {
-    // On a permit it would read as a hold and act as a plain allow.
-    errors.push({
-      file,
-      line,
-      message: "@hold on a permit",
-      hint: "write a forbid with @hold: it is what becomes a hold",
-    });
-  }
-  const id = notes.get("id");
-  if (id === undefined) {
+  const notes: Readonly<Record<string, string | null>> = answer.json.annotations ?? {};
+  const { id, ...said } = readAnnotations(notes, effect, (wrong) => errors.push({ file, line, ...wrong }));
+  if (!Object.hasOwn(notes, "id"))
     warnings.push({ file, line, message: `policy has no @id, so it is called ${file}#${ordinal}` });
-  } else if (id === null || !ID.test(id)) {
-    const hint = "1 to 128 of letters, digits and . _ / # -, starting with a letter or digit";
-    errors.push({ file, line, message: `not a policy id: ${JSON.stringify(id ?? "")}`, hint });
-  }
-  const reason = notes.get("reason");
-  const severity = notes.get("severity");
-  return {
-    id: id ?? `${file}#${ordinal}`,
-    effect,
-    file,
-    line,
-    ...(reason ? { reason } : {}),
-    ...(severity ? { severity } : {}),
-  };
+  return { id: id ?? `${file}#${ordinal}`, effect, file, line, text: statement.text, ...said };
 }
 
 /** Validates what parsed, and hands it to Cedar to keep. */
 function admit(
   cedar: Cedar,
   digest: string,
-  byId: ReadonlyMap<string, Parsed>,
+  policies: ReadonlyMap<string, Policy>,
   warnings: PolicyFinding[],
 ): Opened {
-  const staticPolicies = Object.fromEntries([...byId].map(([id, one]) => [id, one.text]));
+  const staticPolicies = Object.fromEntries([...policies].map(([id, { text }]) => [id, text]));
   const answer = cedar.validate({ schema: SCHEMA, policies: { staticPolicies } });
   if (answer.type === "failure") return { errors: answer.errors.map(unplaced) };
   const place = (findings: readonly { policyId: string; error: DetailedError }[]): PolicyFinding[] =>
     findings.flatMap(({ policyId, error }) => {
-      const one = byId.get(policyId);
-      return one ? located(error, one.policy.file, one.text, one.policy.line) : [unplaced(error)];
+      const one = policies.get(policyId);
+      return one ? located(error, one.file, one.text, one.line) : [unplaced(error)];
     });
   const errors = place(answer.validationErrors).toSorted(inOrder);
   if (errors.length > 0) return { errors };
+  const all = [...warnings, ...place(answer.validationWarnings)].toSorted(inOrder);
+  const set: PolicySet = { digest, policies, warnings: all };
+  const final = [...policies.values()].filter(({ hold }) => !hold);
+  const lifted = Object.fromEntries(final.map(({ id, text }) => [id, text]));
   for (const kept of [
     cedar.preparseSchema(SCHEMA_NAME, SCHEMA),
     cedar.preparsePolicySet(digest, { staticPolicies }),
+    ...(final.length < policies.size
+      ? [cedar.preparsePolicySet(liftedName(set), { staticPolicies: lifted })]
+      : []),
   ]) {
     if (kept.type === "failure") return { errors: kept.errors.map(unplaced) };
   }
-  const policies = new Map([...byId].map(([id, one]) => [id, one.policy]));
-  return {
-    set: { digest, policies, warnings: [...warnings, ...place(answer.validationWarnings)].toSorted(inOrder) },
-  };
+  return { set };
 }
 
 const inOrder = (a: PolicyFinding, b: PolicyFinding): number =>

@@ -11,11 +11,11 @@ const KEY_MAX = 4_096;
 export function remembering(evaluator: Evaluator, now: () => number): Evaluator {
   const answers = new Map<string, { readonly decision: Decision; readonly until: number }>();
   return {
-    async decide(principal, questions) {
-      const key = JSON.stringify([principal, questions]);
+    async decide(principal, questions, facts) {
+      const key = JSON.stringify([principal, questions, facts]);
       const known = answers.get(key);
       if (known && known.until > now()) return { ok: known.decision };
-      const answer = await evaluator.decide(principal, questions);
+      const answer = await evaluator.decide(principal, questions, facts);
       if ("no" in answer || key.length > KEY_MAX) return answer;
       if (answers.size >= REMEMBERED_MAX) answers.clear();
       answers.set(key, { decision: answer.ok, until: now() + MOMENT_MS });

@@ -32,7 +32,7 @@ const SHAPES = {
   }),
   decision: v.looseObject({
     x: Text,
-    verdict: v.picklist(["allow", "deny"]),
+    verdict: v.picklist(["allow", "deny", "hold"]),
     policies: v.array(Text),
     set: Text,
   }),

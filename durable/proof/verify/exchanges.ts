@@ -1,11 +1,12 @@
 /** The order of what is recorded of each exchange: request, decision, response; bodies without a gap, to their end. */
+import type { Decision } from "#durable/format/decision.ts";
 import type { Direction, Frame } from "#durable/format/frame.ts";
 import type { Report } from "../finding.ts";
 import { dataLength, REFUSED_GAP } from "./tally.ts";
 
 type BodyState = { at: number; begun: boolean; ended: boolean };
 type Exchange = {
-  verdict: "allow" | "deny" | undefined;
+  verdict: Decision["verdict"] | undefined;
   responded: boolean;
   /** Named in a gap: what is missing of it was said there. */
   excused: boolean;
@@ -101,7 +102,7 @@ function seeIn(exchange: Exchange, frame: Within, say: Say): void {
         say(
           "decision_missing",
           exchange.verdict
-            ? `${frame.x} was forwarded although it was denied`
+            ? `${frame.x} was forwarded although it was ${exchange.verdict === "hold" ? "held" : "denied"}`
             : `${frame.x} was forwarded, and no decision allowed it`,
         );
       exchange.responded = true;

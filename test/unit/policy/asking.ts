@@ -4,7 +4,7 @@ import * as v from "valibot";
 import { Connection } from "#durable/format/connection.ts";
 import type { Decision } from "#durable/format/decision.ts";
 import type { Principal } from "#durable/format/principal.ts";
-import type { ContextValue, Question, Resource } from "#workers/contract/evaluator.ts";
+import type { ContextValue, Facts, Question, Resource } from "#durable/format/question/question.ts";
 import { guarded } from "#workers/policy/cedar.ts";
 import { type Decide, decider } from "#workers/policy/decide.ts";
 import { type Opened, openPolicySet, type PolicySet } from "#workers/policy/policy-set.ts";
@@ -27,9 +27,31 @@ export async function opened(...files: PolicyFile[]): Promise<PolicySet> {
   return answer.set;
 }
 
+export async function errorsOf(...files: PolicyFile[]) {
+  const answer = await open(...files);
+  return "errors" in answer ? answer.errors : [];
+}
+
+/** A Thursday morning in a session in which nothing has happened. */
+export const facts: Facts = {
+  now: { day: "2026-11-26", hour: 9, weekday: 4 },
+  client: "git/2.39.5",
+  taints: [],
+};
+
+export type DecideNow = (principal: Principal, questions: readonly Question[], now?: Facts) => Decision;
+
+/** Decides on that morning, unless a test names another. */
+export const atNow =
+  (decide: Decide): DecideNow =>
+  (principal, questions, now = facts) =>
+    decide(principal, questions, now);
+
+export const decidingBy = (set: PolicySet, cedar = engine): DecideNow => atNow(decider(cedar, set));
+
 /** Decides by one file of policies. */
-export async function deciding(text: string): Promise<Decide> {
-  return decider(engine, await opened(file("a.cedar", text)));
+export async function deciding(text: string): Promise<DecideNow> {
+  return atNow(decider(engine, await opened(file("a.cedar", text))));
 }
 
 export const person = (subject: string, groups: readonly string[], agent?: string): Principal => ({

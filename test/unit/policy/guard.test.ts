@@ -2,7 +2,7 @@ import * as cedar from "@cedar-policy/cedar-wasm/nodejs";
 import { expect, test } from "vitest";
 import { guarded } from "#workers/policy/cedar.ts";
 import { PoliciesInForce, type PolicyEvent } from "#workers/policy/load.ts";
-import { ann, file, onRepository } from "./asking.ts";
+import { ann, facts, file, onRepository } from "./asking.ts";
 
 // In a file of its own: Cedar does not work again in this process afterwards.
 test("after a trap no answer is taken from Cedar any more, and the cause is kept", async () => {
@@ -20,7 +20,7 @@ test("after a trap no answer is taken from Cedar any more, and the cause is kept
   };
   const inForce = new PoliciesInForce(1000);
   await inForce.check(around);
-  expect(inForce.decide?.(ann, [onRepository("git.refs")]).verdict).toBe("allow");
+  expect(inForce.decide?.(ann, [onRepository("git.refs")], facts).verdict).toBe("allow");
 
   const deep = `permit(principal, action, resource) when { ${"(".repeat(50_000)}true${")".repeat(50_000)} };`;
   expect(() => engine.policyToJson(deep)).toThrow("the policy engine has stopped");
@@ -39,7 +39,9 @@ test("after a trap no answer is taken from Cedar any more, and the cause is kept
   }
 
   // An answer that is remembered does not need Cedar; any other is not given.
-  expect(() => inForce.decide?.(ann, [onRepository("git.fetch")])).toThrow("the policy engine has stopped");
+  expect(() => inForce.decide?.(ann, [onRepository("git.fetch")], facts)).toThrow(
+    "the policy engine has stopped",
+  );
   files = [file("b.cedar", fine)];
   await inForce.check(around);
   expect(events.map(({ code }) => code)).toEqual(["policy_loaded", "policy_rejected"]);

@@ -1,7 +1,7 @@
 import { describe, expect, test } from "vitest";
 import { PoliciesInForce, type PolicyEvent } from "#workers/policy/load.ts";
 import type { PolicyFile } from "#workers/policy/source.ts";
-import { ann, engine, file, onRef } from "./asking.ts";
+import { ann, engine, facts, file, onRef } from "./asking.ts";
 
 const PERMIT = [file("a.cedar", `@id("p") permit(principal, action, resource);`)];
 const FORBID = [file("a.cedar", `@id("f") forbid(principal, action, resource);`)];
@@ -44,7 +44,7 @@ function desk() {
       meanwhile = step;
     },
     reads: () => reads,
-    verdict: () => inForce.decide?.(ann, [onRef("git.push", "refs/heads/x")]).verdict,
+    verdict: () => inForce.decide?.(ann, [onRef("git.push", "refs/heads/x")], facts).verdict,
   };
 }
 

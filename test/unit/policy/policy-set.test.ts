@@ -1,16 +1,10 @@
 import { createHash } from "node:crypto";
 import { describe, expect, test } from "vitest";
-import { decider } from "#workers/policy/decide.ts";
 import { closePolicySet, openPolicySet } from "#workers/policy/policy-set.ts";
-import { DEPTH_MAX, digestOf, OPERATORS_MAX, type PolicyFile } from "#workers/policy/source.ts";
-import { ann, engine, file, onRef, open, opened } from "./asking.ts";
+import { DEPTH_MAX, digestOf, OPERATORS_MAX } from "#workers/policy/source.ts";
+import { ann, decidingBy, engine, errorsOf, file, onRef, opened } from "./asking.ts";
 
 const GOOD = `@id("good") permit(principal, action, resource);`;
-
-async function errorsOf(...files: PolicyFile[]) {
-  const answer = await open(...files);
-  return "errors" in answer ? answer.errors : [];
-}
 
 describe("a set that loads", () => {
   test("holds the policies of all files by id, each with its place, reason and severity", async () => {
@@ -22,8 +16,22 @@ describe("a set that loads", () => {
       file("a.cedar", `@id("one") permit(principal, action, resource); // done`),
     );
     expect([...set.policies.values()]).toEqual([
-      { id: "one", effect: "permit", file: "a.cedar", line: 1 },
-      { id: "two", effect: "forbid", file: "b.cedar", line: 3, reason: "because", severity: "high" },
+      {
+        id: "one",
+        effect: "permit",
+        file: "a.cedar",
+        line: 1,
+        text: `@id("one") permit(principal, action, resource);`,
+      },
+      {
+        id: "two",
+        effect: "forbid",
+        file: "b.cedar",
+        line: 3,
+        reason: "because",
+        severity: "high",
+        text: expect.stringMatching(/^@id\("two"\)[\s\S]*;$/),
+      },
     ]);
   });
 
@@ -84,8 +92,8 @@ describe("a set that loads", () => {
   test("decides by nothing once it is closed, and another set is not touched", async () => {
     const [one, two] = [await opened(file("a.cedar", GOOD)), await opened(file("b.cedar", GOOD))];
     closePolicySet(engine, one);
-    expect(decider(engine, one)(ann, [onRef("git.push", "x")]).verdict).toBe("deny");
-    expect(decider(engine, two)(ann, [onRef("git.push", "x")]).verdict).toBe("allow");
+    expect(decidingBy(one)(ann, [onRef("git.push", "x")]).verdict).toBe("deny");
+    expect(decidingBy(two)(ann, [onRef("git.push", "x")]).verdict).toBe("allow");
   });
 });
 
@@ -200,7 +208,7 @@ describe("a set that does not load says where and why", () => {
   test("leaves a set that is open as it was", async () => {
     const set = await opened(file("a.cedar", GOOD));
     expect(await errorsOf(file("a.cedar", "permit("))).not.toEqual([]);
-    expect(decider(engine, set)(ann, [onRef("git.push", "x")]).verdict).toBe("allow");
+    expect(decidingBy(set)(ann, [onRef("git.push", "x")]).verdict).toBe("allow");
   });
 });
 
@@ -244,6 +252,6 @@ describe("a policy that would exhaust Cedar's stack", () => {
     const files = [file("a.cedar", `${text}\n${GOOD}`)];
     const answer = openPolicySet(engine, files, await digestOf(files));
     if ("errors" in answer) throw new Error(JSON.stringify(answer.errors).slice(0, 500));
-    expect(decider(engine, answer.set)(ann, [onRef("git.push", "x")]).verdict).toBe("allow");
+    expect(decidingBy(answer.set)(ann, [onRef("git.push", "x")]).verdict).toBe("allow");
   });
 });

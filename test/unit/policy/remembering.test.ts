@@ -1,8 +1,9 @@
 import { expect, test } from "vitest";
-import type { Decision } from "#durable/format/decision.ts";
 import type { Principal } from "#durable/format/principal.ts";
-import type { Evaluator, Question } from "#workers/contract/evaluator.ts";
+import type { Question } from "#durable/format/question/question.ts";
+import type { Evaluator } from "#workers/contract/evaluator.ts";
 import { MOMENT_MS, remembering } from "#workers/policy/remembering.ts";
+import { facts } from "./asking.ts";
 
 const alice: Principal = { issuer: "i", subject: "alice", groups: ["developers"] };
 const question = (id: string): Question => ({
@@ -14,7 +15,7 @@ const question = (id: string): Question => ({
 
 /** An evaluator at the other end of a call, whose answers change when its policies do. */
 function counting() {
-  const policies = { verdict: "allow" as Decision["verdict"], available: true };
+  const policies = { verdict: "allow" as "allow" | "deny", available: true };
   const asked: string[] = [];
   const evaluator: Evaluator = {
     async decide(principal, questions) {
@@ -30,8 +31,8 @@ test("the same question in the same moment is asked once, by another principal o
   const { asked, evaluator } = counting();
   const remembered = remembering(evaluator, () => 0);
   for (const who of [alice, alice, { ...alice, subject: "bob" }, { ...alice, groups: [] }])
-    await remembered.decide(who, [question("code/app")]);
-  await remembered.decide(alice, [question("code/other")]);
+    await remembered.decide(who, [question("code/app")], facts);
+  await remembered.decide(alice, [question("code/other")], facts);
   expect(asked).toEqual(["alice code/app", "bob code/app", "alice code/app", "alice code/other"]);
 });
 
@@ -39,20 +40,24 @@ test("a changed policy is in force after a moment", async () => {
   const { policies, evaluator } = counting();
   let time = 0;
   const remembered = remembering(evaluator, () => time);
-  await remembered.decide(alice, [question("code/app")]);
+  await remembered.decide(alice, [question("code/app")], facts);
   policies.verdict = "deny";
   time = MOMENT_MS;
-  expect(await remembered.decide(alice, [question("code/app")])).toMatchObject({ ok: { verdict: "deny" } });
+  expect(await remembered.decide(alice, [question("code/app")], facts)).toMatchObject({
+    ok: { verdict: "deny" },
+  });
 });
 
 test("a question that could not be answered is asked again", async () => {
   const { policies, asked, evaluator } = counting();
   policies.available = false;
   const remembered = remembering(evaluator, () => 0);
-  expect(await remembered.decide(alice, [question("code/app")])).toMatchObject({
+  expect(await remembered.decide(alice, [question("code/app")], facts)).toMatchObject({
     no: { code: "policy_unavailable" },
   });
   policies.available = true;
-  expect(await remembered.decide(alice, [question("code/app")])).toMatchObject({ ok: { verdict: "allow" } });
+  expect(await remembered.decide(alice, [question("code/app")], facts)).toMatchObject({
+    ok: { verdict: "allow" },
+  });
   expect(asked).toHaveLength(2);
 });

@@ -2,14 +2,13 @@ import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, test } from "vitest";
 import type { Principal } from "#durable/format/principal.ts";
-import type { Question } from "#workers/contract/evaluator.ts";
-import { decider } from "#workers/policy/decide.ts";
-import { ann, engine, lea, max, onRef, onRepository, opened, person } from "./asking.ts";
+import type { Question } from "#durable/format/question/question.ts";
+import { ann, decidingBy, lea, max, onRef, onRepository, opened, person } from "./asking.ts";
 
 const dir = join(import.meta.dirname, "../../../policies");
 const files = readdirSync(dir).filter((name) => name.endsWith(".cedar"));
 const set = await opened(...files.map((name) => ({ name, bytes: readFileSync(join(dir, name)) })));
-const decide = decider(engine, set);
+const decide = decidingBy(set);
 
 const main = "refs/heads/main";
 const topic = "refs/heads/topic";

@@ -1,14 +1,8 @@
 /** Principals and resources as Cedar entities: only the slice one question needs. */
 import type { Principal } from "#durable/format/principal.ts";
-import type { Resource } from "#workers/contract/evaluator.ts";
-import type { EntityJson, EntityUidJson } from "./cedar.ts";
-
-/** What each type lies directly within. Cedar itself would let a ref skip its repository. */
-const WITHIN: Readonly<Record<Resource["type"], Resource["type"] | undefined>> = {
-  Ref: "Repository",
-  Repository: "Connection",
-  Connection: undefined,
-};
+import { WITHIN } from "#durable/format/question/action.ts";
+import type { Resource } from "#durable/format/question/question.ts";
+import type { EntityJson, EntityUidJson } from "../cedar.ts";
 
 /**
  * `User::"<issuer>|<subject>"`. An issuer is a URL, and a URL has no `|`, so no choice of subject can name somebody
@@ -43,8 +37,13 @@ export function userEntity(principal: Principal): EntityJson {
  */
 export function resourceEntities(resource: Resource): EntityJson[] {
   const { type, attrs, within } = resource;
-  if (within?.type !== WITHIN[type]) {
-    throw new Error(`a ${type} lies in ${WITHIN[type] ?? "nothing"}, not in ${within?.type ?? "nothing"}`);
+  // Cedar itself would let a ref skip its repository.
+  if (!Object.hasOwn(WITHIN, type)) throw new Error(`${type} is no type of resource`);
+  const places = WITHIN[type];
+  if (within ? !places.includes(within.type) : places.length > 0) {
+    throw new Error(
+      `a ${type} lies in ${places.join(" or ") || "nothing"}, not in ${within?.type ?? "nothing"}`,
+    );
   }
   const entity = {
     uid: resourceUid(resource),
