@@ -1,10 +1,12 @@
 /** Reads the commits of a pack (gitformat-pack(5)) from as much of it as is there, within bounds on memory and time. */
 import { createHash } from "node:crypto";
-import { inflateSync } from "node:zlib";
 import type { Commit, PackSummary } from "#durable/format/frame.ts";
 import { Refusal } from "#durable/format/refusal.ts";
+import { type Bytes, broken, hex, idLengthOf, type Kind, type ObjectFormat } from "./bytes.ts";
 import { readCommit } from "./commit.ts";
 import { applyDelta, mayMakeCommit } from "./delta.ts";
+import { readEntry } from "./entry.ts";
+import { deflatedMost, type Inflated, inflateExactly } from "./inflate.ts";
 
 export type PackContents = { readonly summary: PackSummary; readonly commits: readonly Commit[] };
 
@@ -17,8 +19,6 @@ const OBJECTS_MAX = 50_000;
 export const COMMITS_MAX = 25_000;
 const UNREAD_MAX = 1_000;
 
-type Bytes = Uint8Array<ArrayBuffer>;
-type Kind = "commit" | "tree" | "blob" | "tag";
 type Entry = {
   readonly at: number;
   readonly size: number;
@@ -30,23 +30,19 @@ type Entry = {
 /** A kind alone for trees and blobs; commits and tags keep their bytes, as bases of later deltas. */
 type Read = { readonly kind: Kind; readonly content?: Bytes };
 
-const KINDS: readonly (Kind | undefined)[] = [undefined, "commit", "tree", "blob", "tag"];
-const OFS_DELTA = 6;
-const REF_DELTA = 7;
-
 /**
  * `bytes` begin with `PACK`; `ended` when they are all that comes. Then every object is walked and the pack's checksum
  * verified (`all`); else reading stops at the first tree or blob, or where the bytes stop (`leading`): git writes commits
  * and tags first. Ids are computed from content, so no pack can claim a commit it does not hold.
  */
-export function readPack(bytes: Bytes, ended: boolean, format: "sha1" | "sha256"): PackContents {
+export function readPack(bytes: Bytes, ended: boolean, format: ObjectFormat): PackContents {
   return new Pack(bytes, ended, format).read();
 }
 
 class Pack {
   readonly #bytes: Bytes;
   readonly #ended: boolean;
-  readonly #format: "sha1" | "sha256";
+  readonly #format: ObjectFormat;
   readonly #idLength: number;
   readonly #byOffset = new Map<number, Read | undefined>();
   readonly #byId = new Map<string, Read>();
@@ -55,11 +51,11 @@ class Pack {
   #kept = 0;
   #inflated = 0;
 
-  constructor(bytes: Bytes, ended: boolean, format: "sha1" | "sha256") {
+  constructor(bytes: Bytes, ended: boolean, format: ObjectFormat) {
     this.#bytes = bytes;
     this.#ended = ended;
     this.#format = format;
-    this.#idLength = format === "sha1" ? 20 : 32;
+    this.#idLength = idLengthOf(format);
   }
 
   read(): PackContents {
@@ -110,44 +106,18 @@ class Pack {
 
   /** The type, size and base of the entry at `at`; undefined when the bytes stop within it and more may come. */
   #entry(at: number): Entry | undefined {
-    let data = at;
-    const next = (): number => this.#bytes[data++] ?? Number.NaN;
-    let byte = next();
-    const type = (byte >> 4) & 7;
-    let size = byte & 15;
-    for (let unit = 16; byte >= 0x80; unit *= 128) {
-      byte = next();
-      size += (byte & 0x7f) * unit;
-      if (size > Number.MAX_SAFE_INTEGER) throw broken("an object's size is absurd");
+    const entry = readEntry(this.#bytes, at, this.#idLength);
+    if (!entry) {
+      if (this.#ended) throw broken("it is cut off");
+      return undefined;
     }
-    if (type === OFS_DELTA) {
-      byte = next();
-      let distance = byte & 0x7f;
-      while (byte >= 0x80) {
-        byte = next();
-        distance = (distance + 1) * 128 + (byte & 0x7f);
-        if (distance > Number.MAX_SAFE_INTEGER) throw broken("a delta's base is absurd");
-      }
-      if (this.#isCut(data)) return undefined;
-      return { at, size, data, is: { offset: at - distance } };
-    }
-    if (type === REF_DELTA) {
-      const id = hex(this.#bytes.subarray(data, data + this.#idLength));
-      data += this.#idLength;
-      if (this.#isCut(data)) return undefined;
-      return { at, size, data, is: { id } };
-    }
-    if (this.#isCut(data)) return undefined;
-    const kind = KINDS[type];
-    if (!kind) throw broken("an object's type is unknown");
-    return { at, size, data, is: kind };
-  }
-
-  /** Whether the bytes stop before `end`. When no more can come, that is a refusal. */
-  #isCut(end: number): boolean {
-    if (end <= this.#bytes.byteLength) return false;
-    if (this.#ended) throw broken("it is cut off");
-    return true;
+    const { size, data, is } = entry;
+    return {
+      at,
+      size,
+      data,
+      is: typeof is === "object" && "distance" in is ? { offset: at - is.distance } : is,
+    };
   }
 
   /** The object a delta builds on, or undefined when the server has it and this pack does not. */
@@ -169,21 +139,17 @@ class Pack {
     if (kind === "commit") this.#commits.push(readCommit(id, content));
   }
 
-  /**
-   * Inflates exactly what the entry's size says; the engine stops at the first byte more. The input is tried in a window
-   * of what deflate could make of that size, because an object must not cost the length of the pack that follows it.
-   */
+  /** The input is tried in a window of what deflate could make of that size: an object must not cost all that follows it. */
   #inflate({ data, size }: Entry): { readonly content: Bytes; readonly end: number } | undefined {
     const end = this.#bytes.byteLength;
-    const near = data + size + (size >> 8) + 1024;
-    const result =
-      (near < end ? attempt(this.#bytes.subarray(data, near), size) : undefined) ??
-      attempt(this.#bytes.subarray(data, end), size);
+    const near = data + deflatedMost(size);
+    const result: Inflated | undefined =
+      (near < end ? inflateExactly(this.#bytes.subarray(data, near), size) : undefined) ??
+      inflateExactly(this.#bytes.subarray(data, end), size);
     if (!result) {
       if (this.#ended) throw broken("an object is cut off");
       return undefined;
     }
-    if (result.content.byteLength !== size) throw broken("an object's size is not what it says");
     this.#inflated += size;
     return { content: result.content, end: data + result.used };
   }
@@ -198,32 +164,3 @@ class Pack {
     return { summary, commits: this.#commits };
   }
 }
-
-/** What node:zlib returns with `info: true`; its types know only the buffer. */
-type Inflated = { readonly buffer: Bytes; readonly engine: { readonly bytesWritten: number } };
-
-/** Undefined when the stream does not end within `input`. */
-function attempt(input: Bytes, size: number): { readonly content: Bytes; readonly used: number } | undefined {
-  const chunkSize = Math.min(Math.max(size + 1, 64), 64 * 1024);
-  try {
-    const { buffer, engine } = inflateSync(input, {
-      info: true,
-      maxOutputLength: Math.max(size, 1),
-      chunkSize,
-    }) as unknown as Inflated;
-    return { content: buffer, used: engine.bytesWritten };
-  } catch (cause) {
-    if (cause instanceof RangeError) throw broken("an object's size is not what it says", cause);
-    if (cause instanceof Error && "code" in cause && cause.code === "Z_BUF_ERROR") return undefined;
-    throw broken("an object is not zlib data", cause);
-  }
-}
-
-function hex(bytes: Bytes): string {
-  let text = "";
-  for (const byte of bytes.subarray(0, 64)) text += byte.toString(16).padStart(2, "0");
-  return text;
-}
-
-const broken = (why: string, cause?: unknown) =>
-  new Refusal("malformed", `The pack cannot be read: ${why}.`, cause === undefined ? {} : { cause });
