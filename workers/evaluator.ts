@@ -9,7 +9,7 @@ import type { Evaluator as Contract } from "#workers/contract/evaluator.ts";
 import { type Env, evaluatorEnv } from "#workers/env.ts";
 import { type Cedar, guarded } from "#workers/policy/cedar.ts";
 import { PoliciesInForce, type PolicyEvent } from "#workers/policy/load.ts";
-import { isPolicyName, type PolicyFile } from "#workers/policy/source.ts";
+import { isPolicyName, type PolicyFile } from "#workers/policy/set/source.ts";
 
 /** Long enough for a writer to write on, short enough for the first request to wait. */
 const PAUSE_MS = 100;

@@ -3,8 +3,8 @@ import { readdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
 import * as cedar from "@cedar-policy/cedar-wasm/nodejs";
 import { guarded } from "#workers/policy/cedar.ts";
-import { closePolicySet, openPolicySet } from "#workers/policy/policy-set.ts";
-import { digestOf, isPolicyName, type PolicyFile, type PolicyFinding } from "#workers/policy/source.ts";
+import { closePolicySet, openPolicySet } from "#workers/policy/set/policy-set.ts";
+import { digestOf, isPolicyName, type PolicyFile, type PolicyFinding } from "#workers/policy/set/source.ts";
 
 export type Validation =
   | { readonly digest: string; readonly policies: number; readonly warnings: readonly PolicyFinding[] }
@@ -18,7 +18,7 @@ export async function validatePolicies(dir: string): Promise<Validation> {
     const engine = guarded(cedar);
     const opened = openPolicySet(engine, files, await digestOf(files));
     if ("errors" in opened) return opened;
-    closePolicySet(engine, opened.set);
+    closePolicySet(opened.set);
     const { digest, policies } = opened.set;
     return { digest, policies: policies.size, warnings: [...warnings, ...opened.set.warnings] };
   } catch (cause) {

@@ -1,5 +1,5 @@
 // `npm run bench`: what a request, a clone, a push and a large body cost through Steno, beside what they cost without.
-// --only small|latency|git|bulk|disk (repeatable)   --quick a few seconds each, to see that it runs
+// --only small|latency|git|bulk|disk|policy (repeatable)   --quick a few seconds each, to see that it runs
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { cpus, loadavg, release, tmpdir } from "node:os";
 import { join } from "node:path";
@@ -11,11 +11,12 @@ import { measureBulk, startBulkUpstream } from "./bulk.ts";
 import { cachedRepository, measureGit, serveRepository } from "./git.ts";
 import { measureLatency } from "./latency.ts";
 import { type Row, table } from "./measure.ts";
+import { measurePolicy } from "./policy.ts";
 import { measureDisturbed, SLOWER_US, slowFsync } from "./slow-disk.ts";
 import { measureSmall, openSessions, tokenFile } from "./small.ts";
 import { bareWorkerd, direct, nginx, startIdentity, steno, type Target } from "./targets.ts";
 
-const PARTS = ["small", "latency", "git", "bulk", "disk"] as const;
+const PARTS = ["small", "latency", "git", "bulk", "disk", "policy"] as const;
 type Part = (typeof PARTS)[number];
 
 interface Size {
@@ -45,7 +46,10 @@ async function main(): Promise<void> {
   const build = readBuild().digest;
   console.log(`${machine()}; build ${build.slice(0, 12)}; load ${load()}\n`);
   try {
-    await bench(parts, values.quick ? QUICK : FULL, directory, show);
+    if (parts.includes("policy"))
+      show("One decision, of Cedar in Node", await measurePolicy(values.quick ? 200 : 2000));
+    if (parts.some((part) => part !== "policy"))
+      await bench(parts, values.quick ? QUICK : FULL, directory, show);
   } finally {
     rmSync(directory, { recursive: true, force: true, maxRetries: 5 });
   }
@@ -76,7 +80,7 @@ async function bench(parts: readonly Part[], size: Size, directory: string, show
     const node = (topology: "single" | "split", name: string, preload?: ReturnType<typeof slowFsync>) =>
       steno(topology, upstreams, { directory: join(directory, name), issuer: oidc.issuer, preload });
     const file = tokenFile(directory, "tokens", tokens);
-    if (parts.some((part) => part !== "disk")) {
+    if (parts.some((part) => part !== "disk" && part !== "policy")) {
       const targets: Target[] = [
         direct(upstreams),
         begun(await nginx(upstreams, directory)),

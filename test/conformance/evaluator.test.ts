@@ -10,7 +10,7 @@ import { build, ROOT } from "#scripts/build.ts";
 import { validatePolicies } from "#scripts/policy/validate.ts";
 import { accepts, type Child, startChild, until, workspace } from "#test/support/servers/children.ts";
 import { freePort } from "#test/support/servers/ports.ts";
-import { DEPTH_MAX, OPERATORS_MAX } from "#workers/policy/source.ts";
+import { DEPTH_MAX, OPERATORS_MAX } from "#workers/policy/set/source.ts";
 
 // The evaluator as it is served: bundled, in bare workerd, behind a service binding, with a disk for its policies.
 const compatibilityDate = "2026-11-01";

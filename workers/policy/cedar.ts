@@ -1,14 +1,17 @@
 /** Cedar as the rest of this folder sees it: a handful of functions of either build of `@cedar-policy/cedar-wasm`. */
 import type * as wasm from "@cedar-policy/cedar-wasm/nodejs";
 
-export type { Context, DetailedError, EntityJson, EntityUidJson } from "@cedar-policy/cedar-wasm/nodejs";
-
-/** A question as Cedar takes it, without the name of the set that answers. */
-export type AuthorizationCall = Omit<wasm.StatefulAuthorizationCall, "preparsedPolicySetId">;
+export type {
+  Context,
+  DetailedError,
+  EntityJson,
+  EntityUidJson,
+  PolicyJson,
+} from "@cedar-policy/cedar-wasm/nodejs";
 
 export type Cedar = Pick<
   typeof wasm,
-  "policyToJson" | "validate" | "preparseSchema" | "preparsePolicySet" | "statefulIsAuthorized"
+  "policyToJson" | "schemaToJsonWithResolvedTypes" | "validate" | "preparsePolicySet" | "statefulIsAuthorized"
 >;
 
 /**
@@ -31,7 +34,7 @@ export function guarded(cedar: Cedar): Cedar {
   return {
     policyToJson: guard(cedar.policyToJson),
     validate: guard(cedar.validate),
-    preparseSchema: guard(cedar.preparseSchema),
+    schemaToJsonWithResolvedTypes: guard(cedar.schemaToJsonWithResolvedTypes),
     preparsePolicySet: guard(cedar.preparsePolicySet),
     statefulIsAuthorized: guard(cedar.statefulIsAuthorized),
   };

@@ -3,8 +3,8 @@ import type { Approvers, Decision, Denied } from "#durable/format/decision.ts";
 import type { Principal } from "#durable/format/principal.ts";
 import type { Facts, Question } from "#durable/format/question/question.ts";
 import type { Cedar } from "./cedar.ts";
-import type { PolicySet } from "./policy-set.ts";
-import { highest, type Ruling, rule } from "./ruling.ts";
+import { highest, type Ruling, rule } from "./question/ruling.ts";
+import type { PolicySet } from "./set/policy-set.ts";
 
 export type Decide = (principal: Principal, questions: readonly Question[], facts: Facts) => Decision;
 

@@ -1,8 +1,8 @@
 /** The policy set in force, kept in step with its directory. Reading, time and waiting are arguments. */
 import type { Cedar } from "./cedar.ts";
 import { type Decide, decider } from "./decide.ts";
-import { closePolicySet, openPolicySet, type PolicySet } from "./policy-set.ts";
-import { digestOf, type PolicyFile, type PolicyFinding } from "./source.ts";
+import { closePolicySet, openPolicySet, type PolicySet } from "./set/policy-set.ts";
+import { digestOf, type PolicyFile, type PolicyFinding } from "./set/source.ts";
 
 /** What operators are told, one JSON line each. */
 export type PolicyEvent =
@@ -88,7 +88,7 @@ export class PoliciesInForce {
       this.#reject(around, digest, opened.errors);
       return;
     }
-    if (this.#set) closePolicySet(around.cedar, this.#set);
+    if (this.#set) closePolicySet(this.#set);
     this.#set = opened.set;
     this.#decide = decider(around.cedar, opened.set);
     this.#rejected = "";

@@ -3,9 +3,6 @@
  * that carries anything else is denied: both sides of the gate are held to this text.
  */
 
-/** The name under which the schema is parsed once inside Cedar. */
-export const SCHEMA_NAME = "steno";
-
 /** What every question carries. Without a value the sets are empty, severity is 0 and inspected is false. */
 const EVERY = `now: Now, client: String, taints: Set<String>, findings: Set<String>, severity: Long, inspected: Bool,
              paths: Set<String>, touches: Set<String>, tops: Set<String>, size?: Long`;

@@ -7,8 +7,8 @@ import type { Principal } from "#durable/format/principal.ts";
 import type { ContextValue, Facts, Question, Resource } from "#durable/format/question/question.ts";
 import { guarded } from "#workers/policy/cedar.ts";
 import { type Decide, decider } from "#workers/policy/decide.ts";
-import { type Opened, openPolicySet, type PolicySet } from "#workers/policy/policy-set.ts";
-import { digestOf, type PolicyFile } from "#workers/policy/source.ts";
+import { type Opened, openPolicySet, type PolicySet } from "#workers/policy/set/policy-set.ts";
+import { digestOf, type PolicyFile } from "#workers/policy/set/source.ts";
 
 export const engine = guarded(cedar);
 

@@ -264,7 +264,10 @@ describe("when things go wrong", () => {
 describe("remembered answers", () => {
   async function counting(remembered: number) {
     const set = await opened(
-      file("a.cedar", `@id("g") permit(principal in Group::"developers", action, resource);`),
+      file(
+        "a.cedar",
+        `@id("g") permit(principal, action, resource) when { principal in Group::"developers" };`,
+      ),
     );
     const asked: unknown[] = [];
     const counted: Cedar = {

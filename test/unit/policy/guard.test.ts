@@ -27,7 +27,7 @@ test("after a trap no answer is taken from Cedar any more, and the cause is kept
   for (const call of [
     () => engine.policyToJson(fine),
     () => engine.preparsePolicySet("x", { staticPolicies: {} }),
-    () => engine.preparseSchema("x", "entity A;"),
+    () => engine.schemaToJsonWithResolvedTypes("entity A;"),
     () => engine.validate({ schema: "entity A;", policies: { staticPolicies: {} } }),
   ]) {
     expect(call).toThrow(

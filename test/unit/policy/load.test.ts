@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
 import { PoliciesInForce, type PolicyEvent } from "#workers/policy/load.ts";
-import type { PolicyFile } from "#workers/policy/source.ts";
+import type { PolicyFile } from "#workers/policy/set/source.ts";
 import { ann, engine, facts, file, onRef } from "./asking.ts";
 
 const PERMIT = [file("a.cedar", `@id("p") permit(principal, action, resource);`)];

@@ -1,7 +1,7 @@
 import { createHash } from "node:crypto";
 import { describe, expect, test } from "vitest";
-import { closePolicySet, openPolicySet } from "#workers/policy/policy-set.ts";
-import { DEPTH_MAX, digestOf, OPERATORS_MAX } from "#workers/policy/source.ts";
+import { closePolicySet, openPolicySet } from "#workers/policy/set/policy-set.ts";
+import { DEPTH_MAX, digestOf, OPERATORS_MAX } from "#workers/policy/set/source.ts";
 import { ann, decidingBy, engine, errorsOf, file, onRef, opened } from "./asking.ts";
 
 const GOOD = `@id("good") permit(principal, action, resource);`;
@@ -15,7 +15,7 @@ describe("a set that loads", () => {
       ),
       file("a.cedar", `@id("one") permit(principal, action, resource); // done`),
     );
-    expect([...set.policies.values()]).toEqual([
+    expect([...set.policies.values()]).toMatchObject([
       {
         id: "one",
         effect: "permit",
@@ -91,7 +91,7 @@ describe("a set that loads", () => {
 
   test("decides by nothing once it is closed, and another set is not touched", async () => {
     const [one, two] = [await opened(file("a.cedar", GOOD)), await opened(file("b.cedar", GOOD))];
-    closePolicySet(engine, one);
+    closePolicySet(one);
     expect(decidingBy(one)(ann, [onRef("git.push", "x")]).verdict).toBe("deny");
     expect(decidingBy(two)(ann, [onRef("git.push", "x")]).verdict).toBe("allow");
   });

@@ -1,7 +1,7 @@
 import * as cedar from "@cedar-policy/cedar-wasm/nodejs";
 import fc from "fast-check";
 import { expect, test } from "vitest";
-import { isPolicyName, lineAt, lineAtByte, statements } from "#workers/policy/source.ts";
+import { isPolicyName, lineAt, lineAtByte, statements } from "#workers/policy/set/source.ts";
 
 test("a file is cut at the semicolons that end policies, not at those in strings or comments", () => {
   const text = `// a; b\n@reason("x; \\"y\\" // no")\npermit(principal, action, resource) // ;\nwhen { true };\n\n forbid(a); // tail ;`;

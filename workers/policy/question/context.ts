@@ -1,37 +1,50 @@
-/** The context of one question as policies see it: what the adapter said, what holds for the whole operation, and nothing unset. */
-import { type Facts, PATHS_MAX, type Question } from "#durable/format/question/question.ts";
+/** The context of one question as policies see it: what the adapter said, and what holds for the whole operation. */
+import type { ContextValue, Facts, Question } from "#durable/format/question/question.ts";
 import type { Context } from "../cedar.ts";
+import { unset } from "./shape.ts";
 
 /** Folders above one path that count: what lies deeper is within the deepest of them. */
 const DEPTH_MAX = 32;
 
 /**
+ * Only the members in `reads`, which is what makes a question cheap: the policies that are asked mention no other.
  * Cedar compares members of a set as a whole. So `touches` has each path, each folder above it (`src/`), its ending (`*.pem`)
  * and its name, with two stars and a slash before it, for that name anywhere. `tops` has the first step of each path, so that
- * a policy can say "nothing outside docs/". Throws when there are more paths than an adapter may give.
+ * a policy can say "nothing outside docs/".
  */
-export function contextOf({ context }: Question, { now, client, taints }: Facts): Context {
-  const paths = strings(context["paths"]);
-  if (paths.length > PATHS_MAX) throw new Error(`it touches ${paths.length} paths (at most ${PATHS_MAX})`);
-  const own = Object.entries(context).map(([name, value]) => [
-    name,
-    typeof value === "object" ? [...value] : value,
-  ]);
-  return {
-    findings: [],
-    severity: 0,
-    inspected: false,
-    paths: [],
-    ...Object.fromEntries(own),
-    now: { ...now },
-    client,
-    taints: [...taints],
-    touches: [...new Set(paths.flatMap(touched))],
-    tops: [...new Set(paths.map(top))],
-  };
+export function contextOf({ context }: Question, facts: Facts, reads: Iterable<string>): Context {
+  const all: Context = {};
+  for (const name of reads) {
+    const value = memberOf(name, context, facts);
+    if (value !== undefined) all[name] = value;
+  }
+  return all;
 }
 
-const strings = (value: Question["context"][string] | undefined): readonly string[] =>
+function memberOf(
+  name: string,
+  context: Question["context"],
+  { now, client, taints }: Facts,
+): Context[string] | undefined {
+  switch (name) {
+    case "now":
+      return { ...now, day: { __extn: { fn: "datetime", arg: now.day } } };
+    case "client":
+      return client;
+    case "taints":
+      return [...taints];
+    case "touches":
+      return [...new Set(strings(context["paths"]).flatMap(touched))];
+    case "tops":
+      return [...new Set(strings(context["paths"]).map(top))];
+    default: {
+      const value: ContextValue | undefined = context[name] ?? unset(name);
+      return typeof value === "object" ? [...value] : value;
+    }
+  }
+}
+
+const strings = (value: ContextValue | undefined): readonly string[] =>
   typeof value === "object" ? value : [];
 
 function touched(path: string): string[] {

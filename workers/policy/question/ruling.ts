@@ -2,11 +2,9 @@
 import { type Approvers, SEVERITIES, type Severity } from "#durable/format/decision.ts";
 import type { Principal } from "#durable/format/principal.ts";
 import type { Facts, Question } from "#durable/format/question/question.ts";
-import type { AuthorizationCall, Cedar } from "./cedar.ts";
-import { liftedName, type Policy, type PolicySet } from "./policy-set.ts";
-import { contextOf } from "./question/context.ts";
-import { resourceEntities, resourceUid, userEntity } from "./question/entities.ts";
-import { SCHEMA_NAME } from "./schema.ts";
+import type { Cedar } from "../cedar.ts";
+import type { Policy, PolicySet } from "../set/policy-set.ts";
+import { ask } from "./ask.ts";
 
 export type Ruling = {
   readonly verdict: "allow" | "deny" | "hold";
@@ -20,35 +18,17 @@ export type Ruling = {
 
 /** Throws only when Cedar has stopped. */
 export function rule(
-  cedar: Cedar,
+  cedar: Pick<Cedar, "statefulIsAuthorized">,
   set: PolicySet,
   principal: Principal,
   question: Question,
   facts: Facts,
 ): Ruling {
-  let call: AuthorizationCall;
-  try {
-    call = callOf(principal, question, facts);
-  } catch (cause) {
-    return refusal([
-      `the question cannot be asked: ${cause instanceof Error ? cause.message : String(cause)}`,
-    ]);
-  }
-  const answer = cedar.statefulIsAuthorized({ ...call, preparsedPolicySetId: set.digest });
-  if (answer.type === "failure") {
-    return refusal(answer.errors.map((error) => `the question cannot be asked: ${error.message}`));
-  }
-  const { decision, diagnostics } = answer.response;
-  const applied = policiesOf(set, diagnostics.reason);
+  const told = ask(cedar, set, { principal, question, facts, lifted: false });
+  if ("cannot" in told) return refusal([`the question cannot be asked: ${told.cannot}`]);
+  const { decision, applied, failed, failures } = told;
   // Cedar leaves a policy out when it fails, even a forbid; here a failure denies.
-  const failed = policiesOf(
-    set,
-    diagnostics.errors.map(({ policyId }) => policyId),
-  );
   if (failed.length > 0) {
-    const failures = diagnostics.errors.map(
-      ({ policyId, error }) => `policy ${policyId} failed: ${error.message}`,
-    );
     const forbids = decision === "deny" ? applied : [];
     return refusal([...forbids.map(reasonOf), ...failures], [...forbids, ...failed]);
   }
@@ -57,25 +37,10 @@ export function rule(
   if (applied.length === 0) return refusal([silence]);
   if (!applied.every(({ hold }) => hold)) return refusal(applied.map(reasonOf), applied);
   // What only forbids with @hold stand against is held when it would be permitted without them, and else denied.
-  const lifted = cedar.statefulIsAuthorized({ ...call, preparsedPolicySetId: liftedName(set) });
-  if (lifted.type === "failure" || lifted.response.decision === "deny") return refusal([silence]);
-  const permits = policiesOf(set, lifted.response.diagnostics.reason);
+  const lifted = ask(cedar, set, { principal, question, facts, lifted: true });
+  if ("cannot" in lifted || lifted.decision === "deny") return refusal([silence]);
   const held = ruling("hold", applied);
-  return { ...held, mask: [...held.mask, ...permits.flatMap(({ mask }) => mask ?? [])] };
-}
-
-/** The slice of the world that one question needs; the policy set is still to be named. Throws for what cannot be asked. */
-export function callOf(principal: Principal, question: Question, facts: Facts): AuthorizationCall {
-  const user = userEntity(principal);
-  return {
-    principal: user.uid,
-    action: { type: "Action", id: question.action },
-    resource: resourceUid(question.resource),
-    context: contextOf(question, facts),
-    entities: [user, ...resourceEntities(question.resource)],
-    preparsedSchemaName: SCHEMA_NAME,
-    validateRequest: true,
-  };
+  return { ...held, mask: [...held.mask, ...lifted.applied.flatMap(({ mask }) => mask ?? [])] };
 }
 
 function ruling(verdict: Ruling["verdict"], applied: readonly Policy[]): Ruling {
@@ -97,9 +62,6 @@ const refusal = (reasons: readonly string[], applied: readonly Policy[] = []): R
 function reasonOf({ id, effect, reason }: Policy): string {
   return reason ?? `${effect === "permit" ? "permitted" : "forbidden"} by policy ${id}`;
 }
-
-const policiesOf = (set: PolicySet, ids: readonly string[]): Policy[] =>
-  ids.flatMap((id) => set.policies.get(id) ?? []);
 
 export function highest(severities: readonly (Severity | undefined)[]): Severity | undefined {
   return SEVERITIES.findLast((one) => severities.includes(one));

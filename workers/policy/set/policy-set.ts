@@ -1,7 +1,11 @@
 /** A directory of Cedar files as one set: every policy named, checked against the schema, parsed once. */
+
+import type { Cedar, DetailedError, PolicyJson } from "../cedar.ts";
+import { readShapes, type Shapes } from "../question/shape.ts";
+import { SCHEMA } from "../schema.ts";
 import { type Annotations, readAnnotations } from "./annotations.ts";
-import type { Cedar, DetailedError } from "./cedar.ts";
-import { SCHEMA, SCHEMA_NAME } from "./schema.ts";
+import { readsOf } from "./scope.ts";
+import { Slices } from "./slices.ts";
 import {
   byName,
   DEPTH_MAX,
@@ -20,20 +24,23 @@ export type Policy = Omit<Annotations, "id"> & {
   readonly line: number;
   /** From its first letter to its semicolon. */
   readonly text: string;
+  readonly scope: Pick<PolicyJson, "principal" | "action" | "resource">;
+  /** Members of the context it mentions; undefined: it uses the context as a whole. */
+  readonly reads: ReadonlySet<string> | undefined;
 };
 
 export type PolicySet = {
-  /** SHA-256 over names and bytes of its files; Cedar holds the parsed set under this name. */
+  /** SHA-256 over names and bytes of its files. */
   readonly digest: string;
   readonly policies: ReadonlyMap<string, Policy>;
+  /** What questions are asked of. */
+  readonly slices: Slices;
+  readonly shapes: Shapes;
   /** Nothing that stops it from loading: policies without an id of their own, or that can never apply. */
   readonly warnings: readonly PolicyFinding[];
 };
 
 export type Opened = { readonly set: PolicySet } | { readonly errors: readonly PolicyFinding[] };
-
-/** Under which name Cedar keeps the same set without the forbids that approval lifts; only where there are any. */
-export const liftedName = (set: PolicySet): string => `${set.digest} lifted`;
 
 /**
  * Parses and validates files into one set, which Cedar then holds until `closePolicySet`. `digest` is theirs. All or
@@ -61,10 +68,8 @@ export function openPolicySet(cedar: Cedar, files: readonly PolicyFile[], digest
 }
 
 /** Lets Cedar forget a set that is no longer asked. */
-export function closePolicySet(cedar: Cedar, set: PolicySet): void {
-  cedar.preparsePolicySet(set.digest, { staticPolicies: {} });
-  if ([...set.policies.values()].some(({ hold }) => hold))
-    cedar.preparsePolicySet(liftedName(set), { staticPolicies: {} });
+export function closePolicySet(set: PolicySet): void {
+  set.slices.close();
 }
 
 function parseFile(
@@ -107,13 +112,22 @@ function parseStatement(
     errors.push(...answer.errors.flatMap((error) => located(error, file, statement.text, line)));
     return undefined;
   }
-  const { effect } = answer.json;
+  const { effect, principal, action, resource } = answer.json;
   // An annotation without a value (`@id`) arrives as null, whatever the declaration says.
   const notes: Readonly<Record<string, string | null>> = answer.json.annotations ?? {};
   const { id, ...said } = readAnnotations(notes, effect, (wrong) => errors.push({ file, line, ...wrong }));
   if (!Object.hasOwn(notes, "id"))
     warnings.push({ file, line, message: `policy has no @id, so it is called ${file}#${ordinal}` });
-  return { id: id ?? `${file}#${ordinal}`, effect, file, line, text: statement.text, ...said };
+  return {
+    id: id ?? `${file}#${ordinal}`,
+    effect,
+    file,
+    line,
+    text: statement.text,
+    scope: { principal, action, resource },
+    reads: readsOf(answer.json),
+    ...said,
+  };
 }
 
 /** Validates what parsed, and hands it to Cedar to keep. */
@@ -134,19 +148,8 @@ function admit(
   const errors = place(answer.validationErrors).toSorted(inOrder);
   if (errors.length > 0) return { errors };
   const all = [...warnings, ...place(answer.validationWarnings)].toSorted(inOrder);
-  const set: PolicySet = { digest, policies, warnings: all };
-  const final = [...policies.values()].filter(({ hold }) => !hold);
-  const lifted = Object.fromEntries(final.map(({ id, text }) => [id, text]));
-  for (const kept of [
-    cedar.preparseSchema(SCHEMA_NAME, SCHEMA),
-    cedar.preparsePolicySet(digest, { staticPolicies }),
-    ...(final.length < policies.size
-      ? [cedar.preparsePolicySet(liftedName(set), { staticPolicies: lifted })]
-      : []),
-  ]) {
-    if (kept.type === "failure") return { errors: kept.errors.map(unplaced) };
-  }
-  return { set };
+  const slices = new Slices(cedar, digest, [...policies.values()]);
+  return { set: { digest, policies, slices, shapes: readShapes(cedar), warnings: all } };
 }
 
 const inOrder = (a: PolicyFinding, b: PolicyFinding): number =>

@@ -1,0 +1,101 @@
+/** Asks Cedar one question of the policies it can meet, and of the world only what they read. */
+import type { Principal } from "#durable/format/principal.ts";
+import type { Facts, Question } from "#durable/format/question/question.ts";
+import type { Cedar, EntityJson } from "../cedar.ts";
+import type { Policy, PolicySet } from "../set/policy-set.ts";
+import { type Around, keyOf } from "../set/scope.ts";
+import { contextOf } from "./context.ts";
+import { resourceEntities, resourceUid, userEntity } from "./entities.ts";
+import { misfit } from "./shape.ts";
+
+export type Asked = {
+  readonly principal: Principal;
+  readonly question: Question;
+  readonly facts: Facts;
+  /** Without the forbids that approval lifts. */
+  readonly lifted: boolean;
+};
+
+export type Told =
+  | { readonly cannot: string }
+  | {
+      readonly decision: "allow" | "deny";
+      /** The policies that determined it: of a deny the forbids, of an allow the permits. */
+      readonly applied: readonly Policy[];
+      readonly failed: readonly Policy[];
+      readonly failures: readonly string[];
+    };
+
+const NOTHING: Told = { decision: "deny", applied: [], failed: [], failures: [] };
+
+/** Throws only when Cedar has stopped. */
+export function ask(cedar: Pick<Cedar, "statefulIsAuthorized">, set: PolicySet, asked: Asked): Told {
+  const { principal, question, facts, lifted } = asked;
+  const wrong = misfit(set.shapes, question);
+  if (wrong !== undefined) return { cannot: wrong };
+  let entities: EntitiesOfQuestion;
+  try {
+    entities = entitiesOf(set, principal, question);
+  } catch (cause) {
+    return { cannot: cause instanceof Error ? cause.message : String(cause) };
+  }
+  const slice = set.slices.of(around(entities), lifted);
+  if (!slice) return { cannot: "the policy set is closed" };
+  const { name, reads = namesOf(set, question) } = slice;
+  if (name === undefined) return NOTHING;
+  const answer = cedar.statefulIsAuthorized({
+    principal: entities.user.uid,
+    action: entities.action.uid,
+    resource: resourceUid(question.resource),
+    context: contextOf(question, facts, reads),
+    entities: [entities.user, entities.action, ...entities.resource],
+    preparsedPolicySetId: name,
+  });
+  if (answer.type === "failure") return { cannot: answer.errors.map(({ message }) => message).join("; ") };
+  const { decision, diagnostics } = answer.response;
+  const policiesOf = (ids: readonly string[]) => ids.flatMap((id) => set.policies.get(id) ?? []);
+  return {
+    decision,
+    applied: policiesOf(diagnostics.reason),
+    failed: policiesOf(diagnostics.errors.map(({ policyId }) => policyId)),
+    failures: diagnostics.errors.map(({ policyId, error }) => `policy ${policyId} failed: ${error.message}`),
+  };
+}
+
+type EntitiesOfQuestion = {
+  readonly user: EntityJson;
+  readonly action: EntityJson;
+  /** From the resource outward. */
+  readonly resource: readonly EntityJson[];
+};
+
+function entitiesOf(set: PolicySet, principal: Principal, question: Question): EntitiesOfQuestion {
+  const above = set.shapes.actions.get(question.action)?.above ?? [];
+  const action: EntityJson = {
+    uid: { type: "Action", id: question.action },
+    attrs: {},
+    parents: above.map((id) => ({ type: "Action", id })),
+  };
+  return { user: userEntity(principal), action, resource: resourceEntities(question.resource) };
+}
+
+/** Every member a question of its kind can have, for policies that use the context as a whole. */
+const namesOf = (set: PolicySet, { action }: Question): Iterable<string> => [
+  ...(set.shapes.actions.get(action)?.context.keys() ?? []),
+  ...["now", "client", "taints", "touches", "tops"],
+];
+
+function around({ user, action, resource }: EntitiesOfQuestion): Around {
+  return { principal: placeOf([user]), action: placeOf([action]), resource: placeOf(resource) };
+}
+
+/** `chain` begins with the entity itself; each of the others is one it is in. */
+function placeOf(chain: readonly EntityJson[]): Around["principal"] {
+  const keys = chain
+    .flatMap(({ uid, parents }) => [uid, ...parents])
+    .map((uid) => {
+      const { type, id } = "__entity" in uid ? uid.__entity : uid;
+      return { type, key: keyOf(type, id) };
+    });
+  return { type: keys[0]?.type ?? "", self: keys[0]?.key ?? "", within: new Set(keys.map(({ key }) => key)) };
+}
