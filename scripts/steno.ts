@@ -33,8 +33,8 @@ const COMMANDS: Readonly<Record<string, Command>> = {
   },
   verify: {
     usage:
-      "verify PATH|s3://BUCKET/PREFIX [--key seal.pub] [--vkey FILE] [--origin HOST] [--since FILE] [--endpoint URL] [--region NAME] [--json]",
-    does: "verify sealed sessions; no gateway needed, and for a PATH no network",
+      "verify PATH|s3://BUCKET/PREFIX [--session ID|--day DATE] [--key seal.pub] [--vkey FILE] [--origin HOST] [--since FILE] [--endpoint URL] [--region NAME] [--json]",
+    does: "verify an archive, a day, a session or one head; no gateway needed, and for a PATH no network",
     load: async () => (await import("./cli/verify.ts")).verify,
   },
   witness: {

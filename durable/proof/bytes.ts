@@ -1,13 +1,20 @@
-/** Hex, base64 and SHA-256 over byte arrays. Decoders are strict: one text for one value. */
+/** Hex, base64 and UTF-8 over byte arrays. Decoders are strict: one text for one value. */
 import { Buffer } from "node:buffer";
-import { createHash } from "node:crypto";
 
+export { sha256 } from "./native.ts";
 export type Bytes = Uint8Array<ArrayBuffer>;
 
 const encoder = new TextEncoder();
 const decoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
 
 export const utf8 = (text: string): Bytes => encoder.encode(text) as Bytes;
+
+/** How many bytes of UTF-8 a text is. */
+export const utf8Length = (text: string): number => Buffer.byteLength(text, "utf8");
+
+/** Index of the first `byte` at or after `from`; -1 when there is none. */
+export const indexOfByte = (bytes: Uint8Array, byte: number, from: number): number =>
+  view(bytes).indexOf(byte, from);
 
 /** The text of UTF-8 bytes, or undefined when they are not UTF-8. A byte order mark is a character like any other. */
 export function readUtf8(bytes: Uint8Array): string | undefined {
@@ -17,13 +24,6 @@ export function readUtf8(bytes: Uint8Array): string | undefined {
     // Not UTF-8 is an answer here, not a failure: the caller says what it means.
     return undefined;
   }
-}
-
-/** SHA-256 over the parts as if they were one. */
-export function sha256(...parts: readonly Uint8Array[]): Bytes {
-  const hash = createHash("sha256");
-  for (const part of parts) hash.update(part);
-  return new Uint8Array(hash.digest());
 }
 
 export const toHex = (bytes: Uint8Array): string => view(bytes).toString("hex");

@@ -112,6 +112,12 @@ export type Verdict = { readonly integrity: Integrity; readonly completeness: Co
 
 export type Report = (code: FindingCode, object: string, message: string) => void;
 
+/** What was found somewhere else, as plain values: those that were kept, and how many there were of each code and object. */
+export type Found = {
+  readonly kept: readonly Finding[];
+  readonly counts: readonly (readonly [string, number])[];
+};
+
 /** Findings of one code in one object beyond this many are counted, not kept: a bad object cannot exhaust memory. */
 const KEPT = 20;
 
@@ -127,6 +133,25 @@ export class Findings {
     this.#codes.add(code);
     if (count <= KEPT) this.#kept.push({ severity: CODES[code][0], object, code, message });
   };
+
+  found(): Found {
+    return { kept: this.#kept, counts: [...this.#counts] };
+  }
+
+  /** As if it had been reported here. */
+  add({ kept, counts }: Found): void {
+    for (const finding of kept) {
+      const { code, object, message } = finding;
+      this.report(code, object, message);
+    }
+    const there = new Map<string, number>();
+    for (const { code, object } of kept) {
+      const key = `${code} ${object}`;
+      there.set(key, (there.get(key) ?? 0) + 1);
+    }
+    for (const [key, count] of counts)
+      this.#counts.set(key, (this.#counts.get(key) ?? 0) + count - (there.get(key) ?? 0));
+  }
 
   /** In the order they were found, each group followed by how many more there were. */
   list(): Finding[] {

@@ -1,19 +1,22 @@
 /** RFC 6962 §2.1 hashes over SHA-256, and compact ranges: the O(log n) state of a tree, or of a stretch of its leaves. */
-import { createHash } from "node:crypto";
-import { type Bytes, fromBase64, toBase64 } from "./bytes.ts";
+import { type Bytes, concat, fromBase64, sha256, toBase64 } from "./bytes.ts";
 
 const LEAF = new Uint8Array([0]);
-const NODE = new Uint8Array([1]);
+/** A node's preimage: 0x01, left, right. Filled anew for each. */
+const NODE = new Uint8Array(65);
+NODE[0] = 1;
 
 /** Of a frame: `line` is its bytes without the LF. */
-export const leafHash = (line: Uint8Array): Bytes =>
-  new Uint8Array(createHash("sha256").update(LEAF).update(line).digest());
+export const leafHash = (line: Uint8Array): Bytes => sha256(concat([LEAF, line]));
 
-export const nodeHash = (left: Uint8Array, right: Uint8Array): Bytes =>
-  new Uint8Array(createHash("sha256").update(NODE).update(left).update(right).digest());
+export function nodeHash(left: Uint8Array, right: Uint8Array): Bytes {
+  NODE.set(left, 1);
+  NODE.set(right, 33);
+  return sha256(NODE);
+}
 
 /** The root of no leaves: SHA-256(""). */
-export const emptyRoot = (): Bytes => new Uint8Array(createHash("sha256").digest());
+export const emptyRoot = (): Bytes => sha256(new Uint8Array());
 
 /** Sizes of the maximal aligned perfect subtrees that cover leaves [start, start + size), left to right. */
 export function subtreeSizes(start: number, size: number): number[] {
@@ -93,6 +96,22 @@ export class Range {
     return this.#hashes.length === 0 ? emptyRoot() : foldRight(this.#hashes);
   }
 
+  /** The hash over leaves [from, to), which must be whole subtrees of this range. Throws RangeError when they are not. */
+  subtree(from: number, to: number): Bytes {
+    const within: Uint8Array[] = [];
+    let at = this.start;
+    this.#sizes.forEach((size, i) => {
+      const hash = this.#hashes[i];
+      if (hash && at >= from && at + size <= to) within.push(hash);
+      else if (at < to && at + size > from)
+        throw new RangeError(`leaves ${from} to ${to} are not whole subtrees of the range`);
+      at += size;
+    });
+    if (from < this.start || to > this.#end || within.length === 0)
+      throw new RangeError(`leaves ${from} to ${to} are not in a range of ${this.start} to ${this.#end}`);
+    return foldRight(within);
+  }
+
   serialise(): string[] {
     return this.#hashes.map(toBase64);
   }
@@ -130,6 +149,13 @@ export function leafAt(leaves: Leaves, index: number): Uint8Array {
 export function rangeOf(leaves: Leaves, from = 0, to = leafCount(leaves)): Range {
   const range = new Range(from);
   for (let i = from; i < to; i++) range.push(leafAt(leaves, i));
+  return range;
+}
+
+/** The compact range over leaves of which the first is leaf `start` of a tree. */
+export function rangeFrom(start: number, leaves: Leaves): Range {
+  const range = new Range(start);
+  for (let i = 0; i < leafCount(leaves); i++) range.push(leafAt(leaves, i));
   return range;
 }
 

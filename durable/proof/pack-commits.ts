@@ -1,7 +1,6 @@
 /** What a recorded push contains, from its body alone: the commands, and the ids of the commits in its pack. */
-import { createHash } from "node:crypto";
-import { inflateSync } from "node:zlib";
 import { concat, equal, readUtf8, toHex, utf8 } from "./bytes.ts";
+import { digestOf, inflateObject } from "./native.ts";
 
 export type PushCommand = { readonly old: string; readonly new: string; readonly ref: string };
 export type PushContent = {
@@ -91,7 +90,7 @@ class PackReader {
     let at = 12;
     for (let i = 0; i < objects; i++) at = this.#readObject(at, end);
     if (at !== end) throw new PackMalformed(`${end - at} bytes follow the last object of the pack`);
-    const sum = createHash(this.#algorithm).update(pack.subarray(0, end)).digest();
+    const sum = digestOf(this.#algorithm, pack.subarray(0, end));
     if (!equal(sum, pack.subarray(end))) throw new PackMalformed("the pack's checksum does not hold");
     this.#resolve();
     return { commits: new Set(this.#byId.keys()), objects, unread: this.#unread };
@@ -147,8 +146,8 @@ class PackReader {
   }
 
   #keep(offset: number, content: Uint8Array): void {
-    const hash = createHash(this.#algorithm).update(utf8(`commit ${content.byteLength}\0`));
-    this.#byId.set(hash.update(content).digest("hex"), content);
+    const named = concat([utf8(`commit ${content.byteLength}\0`), content]);
+    this.#byId.set(toHex(digestOf(this.#algorithm, named)), content);
     this.#byOffset.set(offset, content);
   }
 
@@ -187,23 +186,17 @@ class PackReader {
   }
 
   #inflate(at: number, end: number, size: number): { content: Uint8Array; next: number } {
-    let inflated: { buffer: Uint8Array; engine: { bytesWritten: number } };
+    let inflated: ReturnType<typeof inflateObject>;
     try {
-      // `info` gives the engine, whose bytesWritten says where the stream ended in the input.
-      const options = {
-        info: true,
-        maxOutputLength: size + 1,
-        chunkSize: Math.min(Math.max(size + 64, 64), 65_536),
-      };
-      inflated = inflateSync(this.#pack.subarray(at, end), options) as unknown as typeof inflated;
+      inflated = inflateObject(this.#pack.subarray(at, end), size);
     } catch (cause) {
       throw new PackMalformed(`the object at byte ${at} of the pack does not inflate`, { cause });
     }
-    if (inflated.buffer.byteLength !== size)
+    if (inflated.content.byteLength !== size)
       throw new PackMalformed(
-        `the object at byte ${at} of the pack holds ${inflated.buffer.byteLength} bytes, not ${size}`,
+        `the object at byte ${at} of the pack holds ${inflated.content.byteLength} bytes, not ${size}`,
       );
-    return { content: inflated.buffer, next: at + inflated.engine.bytesWritten };
+    return { content: inflated.content, next: at + inflated.read };
   }
 }
 

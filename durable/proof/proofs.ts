@@ -1,6 +1,6 @@
 /** Inclusion and consistency proofs: generators after RFC 6962 §2.1, verifiers after RFC 9162 §2.1.3.2 and §2.1.4.2. */
 import { type Bytes, equal } from "./bytes.ts";
-import { type Leaves, leafCount, nodeHash, rootOf } from "./merkle.ts";
+import { type Leaves, leafCount, nodeHash, type Range, rootOf } from "./merkle.ts";
 
 /** The largest power of two smaller than n. */
 function split(n: number): number {
@@ -36,6 +36,10 @@ export function inclusionPath(index: number, size: number, subtree: Subtree): By
 /** Proof that the tree over the first `first` leaves is a prefix of the one over `size`. Empty for 0 and for equal. */
 export const consistencyProof = (leaves: Leaves, first: number, size = leafCount(leaves)): Bytes[] =>
   consistencyPath(first, size, (from, to) => rootOf(leaves, from, to));
+
+/** The same from the tree as it was and the leaves that came since, `more`, which begins where `old` ends: O(log n) hashes. */
+export const consistencyBetween = (old: Range, more: Range): Bytes[] =>
+  consistencyPath(old.end, more.end, (from, to) => (to <= old.end ? old : more).subtree(from, to));
 
 export function consistencyPath(first: number, size: number, subtree: Subtree): Bytes[] {
   if (first < 0 || first > size) throw new RangeError(`a tree of ${first} is not a prefix of one of ${size}`);

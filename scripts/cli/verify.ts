@@ -1,21 +1,19 @@
 /** `steno verify PATH|s3://…`: findings one a line, then the two verdicts. Needs no gateway and no configuration. */
-import { readFile, stat } from "node:fs/promises";
-import { basename, join, resolve } from "node:path";
+import { readFile } from "node:fs/promises";
+import { join } from "node:path";
 import * as v from "valibot";
 import { SessionId } from "#durable/format/ids.ts";
-import { SEAL_PUB, sessionFolder } from "#durable/format/layout.ts";
+import { SEAL_PUB } from "#durable/format/layout.ts";
 import { importSealKey, readPem, type SealKey } from "#durable/proof/key.ts";
 import type { LogKeys } from "#durable/proof/log/checkpoint.ts";
 import { ED25519, ML_DSA_44, readVkey } from "#durable/proof/log/note.ts";
-import type { Source } from "#durable/proof/read/source.ts";
-import {
-  type Verified,
-  type VerifyOptions,
-  verifyArchive,
-  verifyFolder,
-} from "#durable/proof/verify/archive.ts";
-import { type BucketOptions, bucketSource, isBucketUrl } from "#scripts/verify/bucket.ts";
-import { folderSource } from "#scripts/verify/folder.ts";
+import { type Verified, type VerifyOptions, verifyArchive } from "#durable/proof/verify/archive.ts";
+import { verifyBundle, verifyFolder } from "#durable/proof/verify/folder.ts";
+import { isBucketUrl } from "#scripts/verify/bucket.ts";
+import { gather } from "#scripts/verify/crew.ts";
+import { hushMlDsa } from "#scripts/verify/ml-dsa.ts";
+import { findPlace, type Place } from "#scripts/verify/place.ts";
+import { progressBar } from "#scripts/verify/progress.ts";
 import { keepState, readState } from "#scripts/verify/state.ts";
 import { readFlags, UsageFault } from "./flags.ts";
 
@@ -24,16 +22,12 @@ const FLAGS = {
   vkey: "text",
   origin: "text",
   since: "text",
+  session: "text",
+  day: "text",
   endpoint: "text",
   region: "text",
   json: "flag",
 } as const;
-
-/** Where the evidence is: an archive's root, a session's folder within one, or a session's folder on its own. */
-type Place = { readonly root: string; readonly source: Source } & (
-  | { readonly kind: "archive"; readonly store: boolean; readonly only?: SessionId }
-  | { readonly kind: "folder"; readonly session?: SessionId }
-);
 
 type Environment = Readonly<Record<string, string | undefined>>;
 
@@ -43,88 +37,66 @@ export async function verify(args: string[], env: Environment = process.env): Pr
   const [path] = rest;
   if (path === undefined) throw new UsageFault("verify needs the path of an archive or of a session");
   const { endpoint, region } = values;
+  if (/^[a-z0-9]+:\/\//.test(path) && !isBucketUrl(path))
+    throw new UsageFault(`verify reads directories, files and s3://bucket/prefix; ${path} is none of them`);
   if (!isBucketUrl(path) && (endpoint ?? region) !== undefined)
     throw new UsageFault("--endpoint and --region are for s3://bucket/prefix");
-  const place = isBucketUrl(path) ? await inBucket(path, { endpoint, region, env }) : await onDisk(path);
+  const place = chosen(await findPlace(path, { endpoint, region, env }), values);
   const key = values.key === undefined ? undefined : await readKeyFile(values.key);
   const log = values.vkey === undefined ? undefined : await readVkeys(values.vkey);
-  const whole = place.kind === "archive" && place.only === undefined;
-  if (values.since !== undefined && !whole)
-    throw new UsageFault("--since is for a whole archive: only its whole log says that it extends another");
   const since = values.since === undefined ? undefined : await readState(values.since);
+  const gathered = gather(place.where);
+  const bar = progressBar();
   const options: VerifyOptions = {
     now: Date.now(),
     ...(key && { key }),
     ...(log && { log }),
     ...(since && { since }),
     ...(values.origin !== undefined && { origin: values.origin }),
-    retention: place.kind === "archive" && place.store,
+    ...(place.kind === "archive" && place.day !== undefined && { day: place.day }),
+    retention: place.where.kind === "bucket",
+    crew: gathered.crew,
+    progress: bar.show,
   };
-  const { source } = place;
-  if (place.kind === "folder" && !key && !(await source.stat(SEAL_PUB)))
-    throw new Error(
-      `there is no key to verify with: give --key seal.pub, or put it at ${join(path, SEAL_PUB)}`,
-    );
-  const verified =
-    place.kind === "archive"
-      ? await verifyArchive(source, options, place.only)
-      : await verifyFolder(source, options, place.session);
+  const verified = await verifyPlace(place, options).finally(async () => {
+    bar.wipe();
+    await gathered.dismiss();
+  });
   // A log that was found unsound is not what the next look should be held against.
   if (values.since !== undefined && verified.log) await keepState(values.since, verified.log);
   print(verified, place, values.key, values.json ?? false);
   return verified.findings.length === 0 ? 0 : 1;
 }
 
-/** Node calls its ML-DSA experimental; what is verified with it does not change with that. */
-function hushMlDsa(): void {
-  const emit = process.emitWarning.bind(process);
-  process.emitWarning = ((warning: string | Error, ...rest: never[]) => {
-    if (!String(warning).includes("ML-DSA-44 Web Crypto")) emit(warning, ...rest);
-  }) as typeof process.emitWarning;
+/** The place, or the part of it that was asked for. */
+function chosen(place: Place, { session, day, since }: Chosen): Place {
+  if (session !== undefined && day !== undefined) throw new UsageFault("give --session or --day, not both");
+  if ((session ?? day) !== undefined && (place.kind !== "archive" || (place.only ?? place.day) !== undefined))
+    throw new UsageFault("--session and --day choose from a whole archive; the path names less");
+  if (day !== undefined && !isDay(day)) throw new UsageFault(`--day ${day} is not a day such as 2026-11-26`);
+  const only = session === undefined ? undefined : v.safeParse(SessionId, session);
+  if (only?.success === false) throw new UsageFault(`--session ${session} is not a session's id: ses_…`);
+  const part = { ...place, ...(day !== undefined && { day }), ...(only && { only: only.output }) };
+  if (since !== undefined && !(part.kind === "archive" && part.only === undefined))
+    throw new UsageFault("--since is for a whole archive: only its whole log says that it extends another");
+  return part;
 }
 
-/** A store is read as it is, so what it says of retention is checked as well. */
-async function inBucket(url: string, options: BucketOptions): Promise<Place> {
-  const bucket = bucketSource(url, options);
-  const place: Place = { kind: "archive", store: true, ...bucket };
-  for (const prefix of ["trust/", "log/", "sessions/"])
-    for await (const _ of bucket.source.list(prefix)) return place;
-  throw new Error(`${url} holds no archive (sessions/, log/)`);
-}
+type Chosen = { readonly session?: string; readonly day?: string; readonly since?: string };
 
-async function onDisk(path: string): Promise<Place> {
-  if (/^[a-z0-9]+:\/\//.test(path))
-    throw new UsageFault(`verify reads directories and s3://bucket/prefix; ${path} is neither`);
-  const root = resolve(path);
-  const found = await stat(root).catch((cause: unknown) => {
-    throw new Error(`${path} cannot be read`, { cause });
-  });
-  if (!found.isDirectory()) throw new Error(`${path} is not a directory`);
-  const named = v.safeParse(SessionId, basename(root));
-  const session = named.success ? named.output : undefined;
-  if (session !== undefined) {
-    const folder = sessionFolder(session);
-    const above = resolve(root, "../../../../..");
-    if (resolve(above, folder) === root && (await isDirectory(join(above, "log/entry"))))
-      return { ...archiveAt(above), only: session };
-  }
-  if (await isDirectory(join(root, "sessions"))) return archiveAt(root);
-  const source = folderSource(root);
-  for await (const key of source.list("")) {
-    if (/^(seal\.sigstore\.json|frames-\d{6}\.ndjson\.zst)$/.test(key))
-      return { kind: "folder", root, source, ...(session !== undefined && { session }) };
-    if (/^log\/entry\//.test(key)) return archiveAt(root);
-  }
-  throw new Error(`${path} holds neither an archive (sessions/, log/) nor a session (seal.sigstore.json)`);
-}
+const isDay = (text: string): boolean =>
+  /^\d{4}-\d\d-\d\d$/.test(text) && new Date(`${text}T00:00:00Z`).toJSON()?.slice(0, 10) === text;
 
-const archiveAt = (root: string) =>
-  ({ kind: "archive", store: false, root, source: folderSource(root) }) as const;
-
-/** A place that cannot be looked at is not one that holds evidence: the caller then says what it found nowhere. */
-async function isDirectory(path: string): Promise<boolean> {
-  const found = await stat(path).catch(() => undefined);
-  return found?.isDirectory() ?? false;
+async function verifyPlace(place: Place, options: VerifyOptions): Promise<Verified> {
+  const { source, root } = place;
+  if (place.kind === "archive") return verifyArchive(source, options, place.only);
+  if (!options.key && !(await source.stat(SEAL_PUB)))
+    throw new Error(
+      `there is no key to verify with: give --key seal.pub, or put it at ${join(root, SEAL_PUB)}`,
+    );
+  return place.kind === "bundle"
+    ? verifyBundle(source, options, place.object)
+    : verifyFolder(source, options, place.session);
 }
 
 async function readKeyFile(path: string): Promise<SealKey> {
@@ -158,6 +130,7 @@ function print(verified: Verified, place: Place, keyPath: string | undefined, js
   }
   const { findings, integrity, completeness, sessions, frames, key } = verified;
   for (const { code, object, message } of findings) console.log(`${code} ${object}: ${message}`);
+  if (place.kind === "bundle") console.error("one head by itself: no frames were read");
   if (keyPath === undefined)
     console.error(
       `key ${key?.hint ?? "none"} from ${place.root}/${SEAL_PUB}: give --key to hold it against your own`,

@@ -19,6 +19,8 @@ export type Bucket = {
   readonly root: string;
   /** When the URL names one session's folder. */
   readonly only?: SessionId;
+  /** When it names a day's, `yyyy-mm-dd`. */
+  readonly day?: string;
 };
 
 export const isBucketUrl = (text: string): boolean => text.startsWith("s3://");
@@ -29,7 +31,7 @@ const TIMEOUT_MS = 60_000;
 export function bucketSource(url: string, { endpoint, region, env }: BucketOptions): Bucket {
   const [, bucket = "", path = ""] = /^s3:\/\/([a-z0-9][a-z0-9.-]*)(?:\/(.*))?$/.exec(url) ?? [];
   if (bucket === "") throw new Error(`${url} is not s3://bucket or s3://bucket/prefix`);
-  const { prefix, only } = placeOf(path);
+  const { prefix, only, day } = placeOf(path);
   const wanted = region ?? env["AWS_REGION"] ?? env["AWS_DEFAULT_REGION"] ?? "us-east-1";
   const source = s3Archive({
     endpoint: endpointOf(endpoint ?? env["AWS_ENDPOINT_URL_S3"] ?? env["AWS_ENDPOINT_URL"], wanted),
@@ -44,12 +46,14 @@ export function bucketSource(url: string, { endpoint, region, env }: BucketOptio
     timeoutMs: TIMEOUT_MS,
   });
   const root = `s3://${bucket}/${prefix}`.replace(/\/$/, "");
-  return { source, root, ...(only !== undefined && { only }) };
+  return { source, root, ...(only !== undefined && { only }), ...(day !== undefined && { day }) };
 }
 
-function placeOf(path: string): { readonly prefix: string; readonly only?: SessionId } {
+function placeOf(path: string): Pick<Bucket, "only" | "day"> & { readonly prefix: string } {
   const folder = path === "" || path.endsWith("/") ? path : `${path}/`;
   const [, prefix = "", within = "", name] = /^(.*?)(sessions\/(?:\d+\/){3}([^/]+)\/)$/.exec(folder) ?? [];
+  const [, above = "", day] = /^(.*?)sessions\/(\d{4}\/\d\d\/\d\d)\/$/.exec(folder) ?? [];
+  if (day !== undefined) return { prefix: above, day: day.replaceAll("/", "-") };
   const session = v.safeParse(SessionId, name);
   const named = session.success && sessionFolder(session.output) === within;
   return named ? { prefix, only: session.output } : { prefix: folder };

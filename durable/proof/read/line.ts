@@ -1,7 +1,8 @@
 /** One line of a frames segment: its exact prefix, its place, its JSON. */
 import { type Frame, LINE_MAX, readPrefix } from "#durable/format/frame.ts";
-import { type Bytes, readUtf8 } from "../bytes.ts";
+import { type Bytes, indexOfByte, readUtf8, sha256 } from "../bytes.ts";
 import type { FindingCode } from "../finding.ts";
+import { leafHash } from "../merkle.ts";
 import { isKnownKind, shapeFrame } from "./shape.ts";
 
 export type ReadLine = {
@@ -12,6 +13,8 @@ export type ReadLine = {
   readonly salt: string;
   readonly frame: Frame | undefined;
 };
+
+const LF = 0x0a;
 
 type Wrong = (code: FindingCode, message: string) => void;
 
@@ -55,13 +58,21 @@ function parse(text: string): Readonly<Record<string, unknown>> | undefined {
   }
 }
 
-/** The lines of a segment without their LFs; undefined when it is empty or does not end in an LF. */
-export function splitLines(raw: Bytes): Bytes[] | undefined {
-  if (raw.at(-1) !== 0x0a) return undefined;
-  const lines: Bytes[] = [];
+/** A line without its LF, and its leaf. */
+export type HashedLine = { readonly line: Bytes; readonly leaf: Bytes };
+
+/**
+ * The lines of a segment; undefined when it is empty or does not end in an LF. `raw` is used up: each LF becomes the 0x00
+ * that a leaf begins with, so that no line is copied to be hashed.
+ */
+export function splitLines(raw: Bytes): HashedLine[] | undefined {
+  if (raw.at(-1) !== LF) return undefined;
+  const lines: HashedLine[] = [];
   for (let at = 0; at < raw.byteLength; ) {
-    const end = raw.indexOf(0x0a, at);
-    lines.push(raw.subarray(at, end));
+    const end = indexOfByte(raw, LF, at);
+    const line = raw.subarray(at, end);
+    if (at > 0) raw[at - 1] = 0;
+    lines.push({ line, leaf: at > 0 ? sha256(raw.subarray(at - 1, end)) : leafHash(line) });
     at = end + 1;
   }
   return lines;

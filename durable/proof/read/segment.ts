@@ -5,13 +5,17 @@ import type { Report } from "../finding.ts";
 import { Range } from "../merkle.ts";
 import type { Source } from "./source.ts";
 
-export type ReadSession = {
+/** Where a session's objects are, and who is told what is wrong with them. */
+export type Stored = {
   readonly source: Source;
   /** Empty, or ends in a slash. */
   readonly folder: string;
+  readonly report: Report;
+};
+
+export type ReadSession = Stored & {
   /** Of the head that is to be believed, in its order. */
   readonly segments: readonly SegmentEntry[];
-  readonly report: Report;
   /** The head is the session's last: everything the frames point to is stored, and nothing else is. */
   readonly whole: boolean;
 };
@@ -34,7 +38,7 @@ export function describeAltered(stored: Bytes, entry: SegmentEntry): string | un
 }
 
 /** A stored object, or undefined after saying why not. One that is longer than its head says is not even read. */
-export async function openStored(session: ReadSession, entry: SegmentEntry): Promise<Bytes | undefined> {
+export async function openStored(session: Stored, entry: SegmentEntry): Promise<Bytes | undefined> {
   const { source, folder, report } = session;
   const object = `${folder}${entry.name}`;
   const length = (await source.stat(object))?.bytes ?? 0;

@@ -1,15 +1,10 @@
 /** Reads a session's frames and bodies in order, one segment of each sort in memory, and says what is wrong on the way. */
-import { zstdDecompressSync } from "node:zlib";
 import type { Frame } from "#durable/format/frame.ts";
-import type { SegmentEntry } from "#durable/format/head.ts";
 import { type Bytes, utf8 } from "../bytes.ts";
-import { leafHash, Range } from "../merkle.ts";
+import { type Range, rangeFrom } from "../merkle.ts";
 import { Chunks } from "./chunks.ts";
-import { readLine, splitLines } from "./line.ts";
-import { declaredRange, describeAltered, openStored, type ReadSession } from "./segment.ts";
-
-/** A frames segment is cut at 16 MiB of lines (EVIDENCE §2); what inflates to more than this is not one of ours. */
-const RAW_MAX = 32 * 1024 * 1024;
+import { checkRange, framesSegments, openFrames, readFrames } from "./frames.ts";
+import { declaredRange, type ReadSession } from "./segment.ts";
 
 export type ReadFrame = {
   readonly kind: "frame";
@@ -36,33 +31,22 @@ export type ReadItem = ReadFrame | Skipped;
 export async function* readSession(session: ReadSession): AsyncGenerator<ReadItem> {
   const { folder, segments, report } = session;
   const chunks = new Chunks(session);
-  for (const entry of segments.filter(({ name }) => name.startsWith("frames-"))) {
+  for (const entry of framesSegments(segments)) {
     const object = `${folder}${entry.name}`;
-    const lines = await openFrames(session, object, entry);
+    const lines = await openFrames(session, entry);
     if (!lines) {
       chunks.skip();
       yield { kind: "skipped", object, range: declaredRange(entry) };
       continue;
     }
-    const range = new Range(entry.firstFrame ?? 0);
-    for (const [i, line] of lines.entries()) {
-      const seq = (entry.firstFrame ?? 0) + i;
-      const leaf = leafHash(line);
-      range.push(leaf);
-      const read = readLine(line, seq, (code, message) => report(code, object, message));
+    for (const { seq, line, leaf, read } of readFrames(object, entry, lines, report)) {
       if (!read) chunks.skip();
       const frame = read?.frame;
       const bytes = frame?.k === "data" ? await bodyBytes(frame, read?.salt ?? "", seq, chunks) : undefined;
       yield { kind: "frame", object, seq, line, leaf, at: read?.at, frame, bytes };
     }
-    if (lines.length !== entry.frames)
-      report(
-        "segment_range",
-        object,
-        `holds ${lines.length} frames; the head says ${entry.frames ?? "nothing"}`,
-      );
-    else if (range.serialise().join() !== entry.range?.join())
-      report("segment_range", object, "its frames do not have the hashes the head gives for them");
+    const leaves = lines.map(({ leaf }) => leaf);
+    checkRange(object, entry, rangeFrom(entry.firstFrame ?? 0, leaves), report);
   }
   await chunks.finish();
 }
@@ -75,41 +59,4 @@ async function bodyBytes(
 ): Promise<Uint8Array | undefined> {
   if ("d" in frame) return utf8(frame.d);
   return "bytes" in frame ? chunks.read(frame.bytes, frame.sha256, salt, seq) : undefined;
-}
-
-async function openFrames(
-  session: ReadSession,
-  object: string,
-  entry: SegmentEntry,
-): Promise<Bytes[] | undefined> {
-  const { report } = session;
-  const stored = await openStored(session, entry);
-  if (!stored) return undefined;
-  const raw = inflate(stored);
-  const lines = raw && splitLines(raw);
-  const state = lines
-    ? `holds ${lines.length} frames`
-    : raw
-      ? "does not end in a line"
-      : "does not decompress";
-  const altered = describeAltered(stored, entry);
-  if (altered) {
-    report(
-      "segment_altered",
-      object,
-      `${altered}; it ${state}, the head says ${entry.frames ?? "nothing"} frames`,
-    );
-    return undefined;
-  }
-  if (!lines) report("segment_unreadable", object, `the segment ${state}`);
-  return lines;
-}
-
-function inflate(stored: Bytes): Bytes | undefined {
-  try {
-    return new Uint8Array(zstdDecompressSync(stored, { maxOutputLength: RAW_MAX }));
-  } catch {
-    // Damage is an answer here: the caller reports it with the object's name.
-    return undefined;
-  }
 }

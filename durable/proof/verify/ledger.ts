@@ -4,12 +4,16 @@ import type { Statement } from "#durable/format/head.ts";
 import { entryKey } from "#durable/format/layout.ts";
 import type { Attested } from "#durable/format/log/attestation.ts";
 import { openSaid } from "../seal.ts";
+import { ahead } from "./ahead.ts";
 import type { Context } from "./context.ts";
-import { checkEntry } from "./log/entry.ts";
+import { checkEntry, openNote } from "./log/entry.ts";
 import type { TreeClaims } from "./log/tree.ts";
 
 /** A place in the ledger whose head could be read. */
-export type Entry = { readonly index: number; readonly trusted: boolean };
+export type Entry = { readonly index: number; readonly trusted: boolean; readonly size: SessionSize };
+
+/** Of what a head lists: how many frames segments, and bytes of all its segments as they are stored. */
+export type SessionSize = { readonly segments: number; readonly bytes: number };
 
 export type Ledger = {
   readonly sessions: ReadonlyMap<string, readonly Entry[]>;
@@ -21,6 +25,8 @@ export type Ledger = {
   readonly tree: TreeClaims;
 };
 
+/** Entries that are asked of the source, and their signatures, before their turn: a store answers late, and has no hurry. */
+const AT_ONCE = 16;
 const PREFIX = "log/entry/";
 const NAME = /^log\/entry\/(0|[1-9]\d{0,14})\.sigstore\.json$/;
 
@@ -42,15 +48,24 @@ export async function readLedger(context: Context, extent: Extent): Promise<Ledg
   const tree: TreeClaims = { leaves: new Map(), claims: [] };
   const said: SaidEntry[] = [];
   let signed = 0;
-  for (const [i, index] of indexes.entries()) {
-    if (all) reportHole(context, i === 0 ? 0 : (indexes[i - 1] ?? 0) + 1, index);
+  let [next, read] = [0, 0];
+  const open = async (index: number) => {
+    const bytes = await source.get(entryKey(index));
+    const opened = bytes && (await openSaid(bytes, key));
+    const [entry] = opened?.bundle?.verificationMaterial.tlogEntries ?? [];
+    if (entry) await openNote(context, entry.inclusionProof.checkpoint.envelope);
+    return { index, opened };
+  };
+  for await (const { index, opened } of ahead(AT_ONCE, indexes, open)) {
+    context.progress?.({ what: "log", done: ++read, of: indexes.length });
+    if (all) reportHole(context, next, index);
+    next = index + 1;
     const object = entryKey(index);
-    const bytes = await source.get(object);
-    if (!bytes) {
+    if (!opened) {
       report("object_missing", object, "the archive lists it but does not give it");
       continue;
     }
-    const { bundle, statement, attested, wrong } = await openSaid(bytes, key);
+    const { bundle, statement, attested, wrong } = opened;
     // Whose an unreadable entry is cannot be told; a session that lacks one says so by its own count.
     const asked = extent.of !== "session" || statement?.predicate.session === extent.session;
     if (wrong && asked) report(wrong.code, object, wrong.message);
@@ -65,7 +80,7 @@ export async function readLedger(context: Context, extent: Extent): Promise<Ledg
     const { session } = statement.predicate;
     const entries = sessions.get(session) ?? [];
     sessions.set(session, entries);
-    entries.push({ index, trusted: !wrong });
+    entries.push({ index, trusted: !wrong, size: sizeOf(statement) });
     const origin = originOf(statement);
     origins.set(origin, (origins.get(origin) ?? 0) + 1);
   }
@@ -73,6 +88,11 @@ export async function readLedger(context: Context, extent: Extent): Promise<Ledg
   checkSaid(context, said, sessions);
   return { sessions, entries: indexes.length, signed, origin, tree };
 }
+
+const sizeOf = ({ predicate: { segments } }: Statement): SessionSize => ({
+  segments: segments.filter(({ frames }) => frames !== undefined).length,
+  bytes: segments.reduce((sum, { bytes }) => sum + bytes, 0),
+});
 
 type SaidEntry = { readonly index: number; readonly attested: Attested; readonly trusted: boolean };
 

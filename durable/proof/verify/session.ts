@@ -2,12 +2,14 @@
 import type { Head } from "#durable/format/head.ts";
 import { SEAL_NAME } from "#durable/format/layout.ts";
 import { type Bytes, equal } from "../bytes.ts";
+import { Findings, type Found } from "../finding.ts";
+import type { Source } from "../read/source.ts";
 import { openHead } from "../seal.ts";
-import type { Context } from "./context.ts";
-import { verifyFrames } from "./frames.ts";
+import { type Context, contextOf, type Seed } from "./context.ts";
 import { checkChain, checkHead, isTerminal, type StoredHead } from "./heads.ts";
 import { checkEntry } from "./log/entry.ts";
 import { checkRetention } from "./retention.ts";
+import { verifyFrames } from "./tape/frames.ts";
 
 export type SessionPlace = {
   /** Whose folder it is; undefined when only the seal can say. */
@@ -23,6 +25,21 @@ export type SessionPlace = {
   /** The whole ledger is at hand: a head that is not among the entries is not in it. */
   readonly ledger: boolean;
 };
+
+/** What comes of a session that was verified by itself: plain values. */
+export type SessionVerified = { readonly frames: number; readonly found: Found };
+
+/** Verifies a session with findings of its own, whoever else is at work. */
+export async function verifyApart(
+  source: Source,
+  seed: Seed,
+  place: SessionPlace,
+  others?: Parameters<typeof contextOf>[3],
+): Promise<SessionVerified> {
+  const findings = new Findings();
+  const frames = await verifySession(await contextOf(source, seed, findings, others), place);
+  return { frames, found: findings.found() };
+}
 
 type Stored = StoredHead & { readonly bytes: Bytes };
 

@@ -145,6 +145,59 @@ test("the log is held against the vkeys the auditor has, and ML-DSA is not calle
   expect(stderr).not.toContain("Experimental");
 });
 
+test("one session or one day of an archive is chosen by a flag or by its path", async () => {
+  const [session = "", day = ""] = [folder.split("/")[4], folder.split("/").slice(1, 4).join("-")];
+  for (const args of [[root, "--session", session], [join(root, folder)]]) {
+    expect(await verify(args)).toBe(0);
+    expect(said.at(-1)).toMatch(/sessions=1 /);
+  }
+  for (const args of [[root, "--day", day], [join(root, folder, "..")]]) {
+    expect(await verify(args)).toBe(0);
+    expect(said.at(-1)).toMatch(/sessions=2 /);
+  }
+  expect(await verify([root, "--day", "2026-11-23"])).toBe(0);
+  expect(said.at(-1)).toMatch(/sessions=0 /);
+  await expect(verify([root, "--day", "2026-11-31"])).rejects.toThrow("is not a day");
+  await expect(verify([root, "--session", "x"])).rejects.toThrow("is not a session's id");
+  await expect(verify([root, "--session", session, "--day", day])).rejects.toThrow(UsageFault);
+  await expect(verify([join(root, folder), "--day", day])).rejects.toThrow("the path names less");
+});
+
+test("a day holds the log against the state of --since and moves it on, as the whole archive does", async () => {
+  const state = join(top, "day.json");
+  const archive = new Archive();
+  await inlineSession(archive);
+  const early = write("day-early", archive.objects);
+  await bytesSession(archive);
+  const late = write("day-late", archive.objects);
+  const size = () => (JSON.parse(readFileSync(state, "utf8")) as { size: number }).size;
+  expect(await verify([early, "--day", "2026-11-22", "--since", state])).toBe(0);
+  expect(size()).toBe(2);
+  expect(await verify([late, "--day", "2026-11-23", "--since", state])).toBe(0);
+  expect(size()).toBe(4);
+  expect(await verify([early, "--day", "2026-11-22", "--since", state])).toBe(1);
+  expect(said.some((line) => line.startsWith(`log_not_extended ${CHECKPOINT}: `))).toBe(true);
+  expect(size()).toBe(4);
+});
+
+test("one head is verified by itself: a seal or a log entry, in its archive or with the keys one holds", async () => {
+  for (const key of [`${folder}seal.sigstore.json`, entryKey(0)]) {
+    expect(await verify([join(root, key)])).toBe(0);
+    expect(said.at(-1)).toBe("VALID COMPLETE sessions=0 frames=0");
+  }
+  const lone = join(top, "lone.sigstore.json");
+  writeFileSync(lone, good.get(entryKey(1)) ?? "");
+  await expect(verify([lone])).rejects.toThrow("there is no key to verify with");
+  const [key, vkeys] = [join(top, "own.pub"), join(top, "own.vkeys")];
+  writeFileSync(key, toPem(SPKI));
+  writeFileSync(vkeys, Buffer.concat([vkeyFile(LOG.keys, "ed25519"), vkeyFile(LOG.keys, "mlDsa")]));
+  expect(await verify([lone, "--key", key, "--vkey", vkeys])).toBe(0);
+  const bent = new TextDecoder().decode(good.get(entryKey(1))).replace(/"sig":"ME./, '"sig":"MEa');
+  writeFileSync(lone, bent);
+  expect(await verify([lone, "--key", key, "--vkey", vkeys])).toBe(1);
+  expect(said.some((line) => line.startsWith("head_signature lone.sigstore.json: "))).toBe(true);
+});
+
 test("a file that --since cannot use, and a place that has no whole log, are errors", async () => {
   const state = join(top, "strange.json");
   writeFileSync(state, "{}");
@@ -160,7 +213,7 @@ test("what cannot be verified at all is an error, not a verdict", async () => {
     "there is no key to verify with",
   );
   await expect(verify([join(top, "nowhere")])).rejects.toThrow("cannot be read");
-  await expect(verify([join(root, SEAL_PUB)])).rejects.toThrow("is not a directory");
+  await expect(verify([join(root, SEAL_PUB)])).rejects.toThrow("is not the bundle of a head");
   await expect(verify([join(root, "trust")])).rejects.toThrow("neither an archive");
   await expect(verify([root, "--key", join(root, entryKey(0))])).rejects.toThrow("cannot be used");
   await expect(verify([])).rejects.toThrow(UsageFault);

@@ -42,7 +42,7 @@ import { consistencyProof } from "#durable/proof/proofs.ts";
 import type { Source } from "#durable/proof/read/source.ts";
 import { encodeBundle, makeBundle, makeSignedHead, type SignedHead, sealHead } from "#durable/proof/seal.ts";
 import { encodeStatement, makeStatement, type PushedCommit } from "#durable/proof/statement.ts";
-import { type Counts, count, emptyCounts } from "#durable/proof/verify/tally.ts";
+import { type Counts, count, emptyCounts } from "#durable/proof/verify/tape/tally.ts";
 import { logSigner, ORIGIN } from "#test/support/log-signer.ts";
 import golden from "../../vectors/golden.json" with { type: "json" };
 
@@ -145,7 +145,7 @@ export class Recording {
   readonly #heads: Head[] = [];
   #lines: Bytes[] = [];
   #chunks: Bytes[] = [];
-  #counts: Counts = emptyCounts();
+  readonly #counts: Counts = emptyCounts();
   #segmentsOf = { frames: 0, bytes: 0 };
   #exchanges = 0;
 
@@ -168,7 +168,7 @@ export class Recording {
     const bytes = typeof line === "string" ? utf8(line) : line;
     this.#leaves.push(leafHash(bytes));
     this.#lines.push(bytes);
-    this.#counts = count(this.#counts, frame);
+    count(this.#counts, frame);
   }
 
   async begin(): Promise<void> {
@@ -312,7 +312,7 @@ export class Recording {
       madeAt: new Date(START + size * 10).toISOString(),
       principal: `hmac:${"0".repeat(64)}`,
       gateway: { build: { sha256: "0".repeat(64) }, config: { sha256: "1".repeat(64) } },
-      counts: this.#counts,
+      counts: { ...this.#counts },
       segments: this.#segments.toSorted((a, b) =>
         a.name.slice(0, 6) === b.name.slice(0, 6) ? 0 : a.name < b.name ? 1 : -1,
       ),

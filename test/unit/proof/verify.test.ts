@@ -3,12 +3,8 @@ import { entryKey, LOG_PQ_VKEY, LOG_VKEY, SEAL_PUB } from "#durable/format/layou
 import { type Bytes, utf8 } from "#durable/proof/bytes.ts";
 import type { FindingCode } from "#durable/proof/finding.ts";
 import { importSealKey, readPem, spkiOf, toPem } from "#durable/proof/key.ts";
-import {
-  type Verified,
-  type VerifyOptions,
-  verifyArchive,
-  verifyFolder,
-} from "#durable/proof/verify/archive.ts";
+import { type Verified, type VerifyOptions, verifyArchive } from "#durable/proof/verify/archive.ts";
+import { verifyFolder } from "#durable/proof/verify/folder.ts";
 import { goodArchive, inlineSession, pushBody } from "./corpus.ts";
 import { Archive, type Objects, START, source } from "./recording.ts";
 

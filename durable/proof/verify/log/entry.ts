@@ -6,6 +6,9 @@ import type { Bundle } from "../../seal.ts";
 import type { Context } from "../context.ts";
 import type { Claim } from "./tree.ts";
 
+/** Checkpoints remembered: entries that bring the same one are near each other. */
+const OPENED_MAX = 64;
+
 export type CheckedEntry = { readonly leaf: Bytes; readonly claim: Claim | undefined };
 
 /** `signed`: the head's signature holds. `at` is the index that the object's name says. */
@@ -34,13 +37,12 @@ export async function checkEntry(
 
 /** Opens a checkpoint and says what is wrong with it. Undefined when it is not one that the log signed. */
 export async function checkNote(
-  { report, log, opened }: Context,
+  context: Context,
   object: string,
   text: string,
 ): Promise<OpenedCheckpoint | undefined> {
-  const opening = opened.get(text) ?? openCheckpoint(text, log);
-  opened.set(text, opening);
-  const checkpoint = await opening;
+  const { report } = context;
+  const checkpoint = await openNote(context, text);
   if (typeof checkpoint === "string") {
     report("checkpoint_malformed", object, checkpoint);
     return undefined;
@@ -50,4 +52,13 @@ export async function checkNote(
   for (const { name } of others)
     report("checkpoint_stranger", object, `signed by ${name}, whose key is not known`);
   return wrong ? undefined : checkpoint;
+}
+
+/** A checkpoint with its signatures verified, once for many entries that bring it; or what is wrong with its text. */
+export function openNote({ log, opened }: Context, text: string): Promise<OpenedCheckpoint | string> {
+  const opening = opened.get(text) ?? openCheckpoint(text, log);
+  opened.delete(text);
+  opened.set(text, opening);
+  for (const [oldest] of opened) if (opened.size > OPENED_MAX) opened.delete(oldest);
+  return opening;
 }

@@ -15,8 +15,9 @@ export async function readLogKeys(
   held: LogKeys | undefined,
   root: boolean,
 ): Promise<LogKeys | undefined> {
-  const ed25519 = await readKey(source, report, LOG_VKEY, ED25519);
-  const mlDsa = await readKey(source, report, LOG_PQ_VKEY, ML_DSA_44);
+  const asked = root || !held;
+  const ed25519 = await readKey(source, report, LOG_VKEY, ED25519, asked);
+  const mlDsa = await readKey(source, report, LOG_PQ_VKEY, ML_DSA_44, asked);
   let published: LogKeys | undefined;
   if (ed25519 && mlDsa && ed25519.name !== mlDsa.name)
     report("key_malformed", LOG_PQ_VKEY, `of ${mlDsa.name}; the log is ${ed25519.name}`);
@@ -39,10 +40,11 @@ async function readKey(
   report: Report,
   object: string,
   type: KeyType,
+  asked: boolean,
 ): Promise<NoteKey | undefined> {
   const bytes = await source.get(object);
   if (!bytes) {
-    report("key_missing", object, "the key that signs the log's checkpoints is not there");
+    if (asked) report("key_missing", object, "the key that signs the log's checkpoints is not there");
     return undefined;
   }
   const key = readVkey(readLine(bytes) ?? "");

@@ -1,12 +1,10 @@
 /** That a push contains what the recording says of it: its commands, and every commit that is claimed. */
-
-import { gunzipSync } from "node:zlib";
 import type { BodyEnd, Frame, GitFrame } from "#durable/format/frame.ts";
 import type { RefUpdate } from "#durable/format/operation.ts";
-import { concat } from "../bytes.ts";
-import type { Report } from "../finding.ts";
-import { PackMalformed, PackTooLarge, type PushContent, readPush } from "../pack-commits.ts";
-import type { ReadFrame } from "../read/session.ts";
+import { concat } from "../../bytes.ts";
+import type { Report } from "../../finding.ts";
+import { inflateGzip } from "../../native.ts";
+import { PackMalformed, PackTooLarge, type PushContent, readPush } from "../../pack-commits.ts";
 import { dataLength } from "./tally.ts";
 
 type Claim = { readonly seq: number; readonly object: string; readonly id: string };
@@ -43,7 +41,7 @@ export class Pushes {
     for (const push of this.#live.values()) this.#drop(push);
   }
 
-  see({ frame, bytes, seq, object }: ReadFrame): void {
+  see(frame: Frame | undefined, bytes: Uint8Array | undefined, seq: number, object: string): void {
     if (frame?.k === "request" && frame.operation.kind === "git.push") this.#begin(frame);
     else if (frame?.k === "git") this.#claim(frame, seq, object);
     else if (frame?.k === "data" && frame.dir === "c2s") {
@@ -160,7 +158,7 @@ export class Pushes {
     if (!push.parts?.length) return undefined;
     try {
       const body = concat(push.parts);
-      return readPush(push.gzip ? gunzipSync(body, { maxOutputLength: this.#max }) : body);
+      return readPush(push.gzip ? inflateGzip(body, this.#max) : body);
     } catch (error) {
       if (error instanceof PackTooLarge)
         this.#report("pack_unchecked", object, `${x}: ${error.message}; its commits were not checked`);

@@ -1,11 +1,16 @@
 /** One pass over a session's frames: tree, counts and times at every head, and all that holds between frames. */
-import type { Head } from "#durable/format/head.ts";
-import { toBase64 } from "../bytes.ts";
-import { Range } from "../merkle.ts";
-import { type ReadFrame, type ReadItem, readSession } from "../read/session.ts";
-import type { Context } from "./context.ts";
+import type { Frame } from "#durable/format/frame.ts";
+import type { Head, SegmentEntry } from "#durable/format/head.ts";
+import { toBase64 } from "../../bytes.ts";
+import { Range } from "../../merkle.ts";
+import { Chunks } from "../../read/chunks.ts";
+import { framesSegments } from "../../read/frames.ts";
+import { declaredRange } from "../../read/segment.ts";
+import { ahead } from "../ahead.ts";
+import type { Context } from "../context.ts";
+import { isTerminal, type StoredHead } from "../heads.ts";
+import type { Examined, Step } from "./examine.ts";
 import { Exchanges } from "./exchanges.ts";
-import { isTerminal, type StoredHead } from "./heads.ts";
 import { Pushes } from "./pushes.ts";
 import { type Counts, count, emptyCounts, REFUSED_GAP } from "./tally.ts";
 
@@ -18,12 +23,22 @@ export async function verifyFrames(
 ): Promise<number> {
   const { segments } = last.statement.predicate;
   const whole = isTerminal(last.statement.predicate);
+  const { source, report, examine, width } = context;
   const pass = new FramePass(context, last, heads);
-  const { source, report } = context;
-  for await (const item of readSession({ source, folder, segments, report, whole })) pass.see(item);
-  pass.finish(`${folder}${segments.findLast(({ name }) => name.startsWith("frames-"))?.name ?? ""}`);
+  const chunks = new Chunks({ source, folder, segments, report, whole });
+  const cuts = heads.map(({ statement }) => statement.predicate.head.size);
+  const frames = framesSegments(segments);
+  let n = 0;
+  for await (const examined of ahead(width, frames, (entry) => examine({ folder, entry, cuts }))) {
+    const entry = frames[n++];
+    if (entry) await pass.take(`${folder}${entry.name}`, entry, examined, chunks);
+  }
+  await chunks.finish();
+  pass.finish(`${folder}${frames.at(-1)?.name ?? ""}`);
   return pass.frames;
 }
+
+type Last = { readonly seq: number; readonly k: Frame["k"] | undefined };
 
 class FramePass {
   readonly #context: Context;
@@ -36,11 +51,11 @@ class FramePass {
   #broken = false;
   /** Frames were not read: counts, and what is said of a whole session, cannot be checked. */
   #partial = false;
-  #counts: Counts = emptyCounts();
+  readonly #counts: Counts = emptyCounts();
   #newest = 0;
   /** Of the newest decision. */
   #policy: string | undefined;
-  #lastFrame: ReadFrame | undefined;
+  #lastFrame: Last | undefined;
   frames = 0;
 
   constructor(context: Context, last: StoredHead, heads: readonly StoredHead[]) {
@@ -51,33 +66,44 @@ class FramePass {
     this.#pushes = new Pushes(context.report, context.packMax);
   }
 
-  see(item: ReadItem): void {
-    if (item.kind === "skipped") {
-      this.#skip(item.range);
+  async take(object: string, entry: SegmentEntry, { found, stretches }: Examined, chunks: Chunks) {
+    this.#context.add(found);
+    if (!stretches) {
+      chunks.skip();
+      this.#skip(declaredRange(entry));
       return;
     }
+    for (const { start, hashes, steps } of stretches) {
+      for (const step of steps) {
+        const bytes = bytesOf(step, chunks);
+        this.#see(object, step, bytes instanceof Promise ? await bytes : bytes);
+      }
+      if (start === this.#tree.end) this.#tree.append(Range.restore(start, steps.length, hashes));
+      else this.#broken = true;
+      this.#checkHeads();
+    }
+  }
+
+  #see(object: string, step: Step, bytes: Uint8Array | undefined): void {
+    const { frame, seq } = step;
     this.frames += 1;
-    this.#lastFrame = item;
-    const { frame, leaf, seq, object } = item;
-    if (seq === this.#tree.end) this.#tree.push(leaf);
-    else this.#broken = true;
-    this.#counts = count(this.#counts, frame);
+    this.#lastFrame = { seq, k: frame?.k };
+    count(this.#counts, frame);
+    this.#checkTime(object, step);
+    this.#checkPlace(object, step);
+    this.#pushes.see(frame, bytes, seq, object);
     if (frame?.k === "decision") this.#policy = frame.set;
-    this.#checkTime(item);
-    this.#checkPlace(item);
-    this.#pushes.see(item);
     if (frame) this.#exchanges.see(frame, seq, object);
     else this.#loseTrack();
     if (frame?.k === "gap" && frame.cause !== REFUSED_GAP)
       this.#context.report("session_gap", object, `frame ${seq}: ${frame.cause}: ${frame.missing}`);
-    this.#checkHeads();
   }
 
   finish(object: string): void {
     const { predicate, subject } = this.#last.statement;
     const { report } = this.#context;
     if (!isTerminal(predicate)) return;
-    const end = this.#lastFrame?.frame?.k;
+    const end = this.#lastFrame?.k;
     const expected = predicate.status === "closed" ? "session.end" : "session.truncated";
     if (!this.#partial && end !== expected)
       report("frame_place", object, `the last frame is ${end ?? "not there"}, not ${expected}`);
@@ -101,7 +127,7 @@ class FramePass {
     this.#pushes.skip();
   }
 
-  #checkTime({ at, seq, object }: ReadFrame): void {
+  #checkTime(object: string, { at, seq }: Step): void {
     if (at !== undefined && at < this.#newest)
       this.#context.report(
         "frame_time",
@@ -111,7 +137,7 @@ class FramePass {
     this.#newest = at ?? this.#newest;
   }
 
-  #checkPlace({ frame, seq, object }: ReadFrame): void {
+  #checkPlace(object: string, { frame, seq }: Step): void {
     const { report } = this.#context;
     const { session, status, head } = this.#last.statement.predicate;
     const isStart = frame?.k === "session.start";
@@ -152,6 +178,17 @@ class FramePass {
         );
     }
   }
+}
+
+/** Body bytes of a data frame, where they are needed and there, and are as their digest says. */
+function bytesOf(
+  { frame, salt, seq, at, bytes }: Step,
+  chunks: Chunks,
+): Promise<Uint8Array | undefined> | Uint8Array | undefined {
+  // Of a line of which nothing can be used it is not known which bytes it names.
+  if (at === undefined) chunks.skip();
+  if (frame?.k !== "data" || !("bytes" in frame)) return bytes;
+  return chunks.read(frame.bytes, frame.sha256, salt ?? "", seq);
 }
 
 function differences(said: Head["counts"], found: Counts): string[] {

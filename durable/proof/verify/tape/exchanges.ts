@@ -1,7 +1,7 @@
 /** The order of what is recorded of each exchange: request, decision, response; bodies without a gap, to their end. */
 import type { Decision } from "#durable/format/decision.ts";
 import type { Direction, Frame } from "#durable/format/frame.ts";
-import type { Report } from "../finding.ts";
+import type { Report } from "../../finding.ts";
 import { dataLength, REFUSED_GAP } from "./tally.ts";
 
 type BodyState = { at: number; begun: boolean; ended: boolean };
