@@ -3,7 +3,7 @@ import type { SessionId } from "#durable/format/ids.ts";
 import { SEAL_NAME } from "#durable/format/layout.ts";
 import { Findings } from "../finding.ts";
 import type { Source } from "../read/source.ts";
-import { openHead } from "../seal.ts";
+import { openHead, openSaid } from "../seal.ts";
 import { checkHead } from "./heads.ts";
 import { originOf, readLedger } from "./ledger.ts";
 import { checkEntry } from "./log/entry.ts";
@@ -48,7 +48,7 @@ export async function verifyBundle(
   const context = await begin(source, options, findings, false);
   const { report } = findings;
   const bytes = await source.get(object);
-  const { bundle, statement, wrong } = bytes ? await openHead(bytes, context.key) : {};
+  const { bundle, statement, wrong } = bytes ? await openSaid(bytes, context.key) : {};
   if (!bytes) report("object_missing", object, "it is not there");
   if (wrong) report(wrong.code, object, wrong.message);
   const [, index] = /(?:^|\/)(\d+)\.sigstore\.json$/.exec(object) ?? [];

@@ -1,7 +1,12 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { concat, utf8 } from "#durable/proof/bytes.ts";
-import { applyDelta, PackMalformed, PackTooLarge, readPush } from "#durable/proof/pack-commits.ts";
+import {
+  applyDelta,
+  PackMalformed,
+  PackTooLarge,
+  readPush,
+} from "#durable/proof/verify/tape/pack-commits.ts";
 import { pushBody } from "./corpus.ts";
 
 const pushed = pushBody(12);

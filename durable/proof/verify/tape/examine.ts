@@ -111,8 +111,12 @@ class Slimming {
 }
 
 /** What Cedar said is longer than what is asked of it later: the verdict, and which policy set gave it. */
-const slimDecision = ({ k, x, verdict, set }: Frame & { readonly k: "decision" }): Frame =>
-  ({ k, x, verdict, set, policies: [], reason: "", denied: [] });
+const slimDecision = (frame: Frame & { readonly k: "decision" }): Frame => ({
+  ...frame,
+  policies: [],
+  reason: "",
+  denied: [],
+});
 
 function slimRequest(frame: Frame & { readonly k: "request" }): Frame {
   const { k, x, operation } = frame;

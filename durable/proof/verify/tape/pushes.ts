@@ -4,7 +4,7 @@ import type { RefUpdate } from "#durable/format/operation.ts";
 import { concat } from "../../bytes.ts";
 import type { Report } from "../../finding.ts";
 import { inflateGzip } from "../../native.ts";
-import { PackMalformed, PackTooLarge, type PushContent, readPush } from "../../pack-commits.ts";
+import { PackMalformed, PackTooLarge, type PushContent, readPush } from "./pack-commits.ts";
 import { dataLength } from "./tally.ts";
 
 type Claim = { readonly seq: number; readonly object: string; readonly id: string };

@@ -1,6 +1,6 @@
 /** What a recorded push contains, from its body alone: the commands, and the ids of the commits in its pack. */
-import { concat, equal, readUtf8, toHex, utf8 } from "./bytes.ts";
-import { digestOf, inflateObject } from "./native.ts";
+import { concat, equal, readUtf8, toHex, utf8 } from "../../bytes.ts";
+import { digestOf, inflateObject } from "../../native.ts";
 
 export type PushCommand = { readonly old: string; readonly new: string; readonly ref: string };
 export type PushContent = {
