@@ -142,7 +142,7 @@ describe("rounds", () => {
       "SELECT count(head) AS heads, count(body) AS bodies, count(leaf) AS leaves FROM entry",
     );
     expect(left).toEqual({ heads: 0, bodies: 8, leaves: 520 });
-  });
+  }, 60_000);
 
   test("what waited while the archive was away is published in rounds of at most 512", async () => {
     await append(600);
