@@ -2,6 +2,7 @@
 import * as v from "valibot";
 import { Connection } from "#durable/format/connection.ts";
 import { ConnectionName } from "#durable/format/ids.ts";
+import { SEVERITIES } from "#durable/format/mask.ts";
 
 const Issuer = v.object({
   issuer: v.string(),
@@ -10,6 +11,17 @@ const Issuer = v.object({
   groupsClaim: v.string(),
   algorithms: v.array(v.string()),
 });
+export const Severity = v.picklist(SEVERITIES);
+
+/** What is looked for in bodies, and hidden. */
+export const MaskSettings = v.object({
+  /** Names of what is hidden at every connection. */
+  detectors: v.array(v.string()),
+  patterns: v.array(v.object({ name: v.string(), pattern: v.string(), severity: Severity })),
+  dictionaries: v.array(v.object({ name: v.string(), words: v.array(v.string()), severity: Severity })),
+});
+export type MaskSettings = v.InferOutput<typeof MaskSettings>;
+
 const Hex = v.pipe(v.string(), v.regex(/^[0-9a-f]{64}$/));
 
 export const GatewaySettings = v.object({
