@@ -28,13 +28,13 @@ const ROWS: readonly (readonly { readonly folder: RegExp; readonly beside?: RegE
     { folder: /^workers\/contract\// },
     { folder: /^workers\/wire\//, beside: /^workers\/contract\// },
     { folder: /^workers\/policy\//, beside: /^workers\/contract\// },
+    { folder: /^workers\/mask\//, beside: /^workers\/contract\// },
   ],
   [
     { folder: /^workers\/adapters\/[^/]+$/ },
     { folder: /^workers\/adapters\/[^/]+\//, beside: /^workers\/adapters\/[^/]+$/ },
     { folder: /^workers\/identity\// },
     { folder: /^workers\/vault\// },
-    { folder: /^workers\/mask\// },
   ],
   [
     { folder: /^workers\/pipeline\// },
@@ -48,7 +48,7 @@ const ROWS: readonly (readonly { readonly folder: RegExp; readonly beside?: RegE
 
 /** Row 7 is outside the workers: it shares their words, their proofs and their policy, and nothing that runs there. */
 const OPEN_TO_SCRIPTS =
-  /^(scripts|durable\/format|durable\/proof|durable\/store|workers\/policy|workers\/contract)\//;
+  /^(scripts|durable\/format|durable\/proof|durable\/store|workers\/policy|workers\/mask|workers\/contract)\//;
 
 const rowOf = (path: string) => ROWS.findIndex((row) => row.some(({ folder }) => folder.test(path)));
 
@@ -91,7 +91,7 @@ function within(from: string, to: string, folder: RegExp | undefined): boolean {
   return own?.endsWith("/") === true && to.startsWith(own);
 }
 
-const PURE = /^(durable\/format|durable\/proof|workers\/policy|workers\/wire|workers\/contract)\//;
+const PURE = /^(durable\/format|durable\/proof|workers\/policy|workers\/mask|workers\/wire|workers\/contract)\//;
 const IMPURE: readonly [string, RegExp][] = [
   ["calls fetch", /(?<![.\w])fetch\(/],
   ["reads the clock", /\bDate\.now\(|\bnew Date\(\)|\bperformance\.now\(/],

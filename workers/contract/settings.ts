@@ -1,8 +1,8 @@
 /** The JSON binding of each service (`GATEWAY_SETTINGS`, …): written by the config generator, parsed once. No secrets. */
 import * as v from "valibot";
 import { Connection } from "#durable/format/connection.ts";
+import { SEVERITIES } from "#durable/format/decision.ts";
 import { ConnectionName } from "#durable/format/ids.ts";
-import { SEVERITIES } from "#durable/format/mask.ts";
 
 const Issuer = v.object({
   issuer: v.string(),
@@ -11,7 +11,7 @@ const Issuer = v.object({
   groupsClaim: v.string(),
   algorithms: v.array(v.string()),
 });
-export const Severity = v.picklist(SEVERITIES);
+const Severity = v.picklist(SEVERITIES);
 
 /** What is looked for in bodies, and hidden. */
 export const MaskSettings = v.object({

@@ -1,5 +1,5 @@
 /** What the detectors find in bytes that are all there: a file of a push, a field of a request. */
-import type { Finding } from "#durable/format/mask.ts";
+import type { Finding } from "#durable/format/mask/finding.ts";
 import { type Rules, Scan } from "./pattern/scan.ts";
 
 /** So many of one text say enough of it. */

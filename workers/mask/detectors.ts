@@ -1,4 +1,5 @@
 /** The detectors of a configuration, and their rules as one automaton for each choice of them. */
+import type { MaskSettings } from "#workers/contract/settings.ts";
 import { Automaton } from "./pattern/automaton.ts";
 import { type Node, parsePattern } from "./pattern/parse.ts";
 import { check, compile } from "./pattern/program.ts";
@@ -8,7 +9,6 @@ import type { Rule } from "./rule.ts";
 import { INJECTION } from "./rules/injection.ts";
 import { PEOPLE } from "./rules/people.ts";
 import { SECRETS } from "./rules/secrets.ts";
-import type { MaskSettings } from "#workers/contract/settings.ts";
 
 const BUILT_IN: readonly Rule[] = [...SECRETS, ...PEOPLE, ...INJECTION];
 
@@ -39,9 +39,13 @@ export class Detectors {
     ];
   }
 
-  /** The rules of what masks everywhere and of `more`; undefined when there are none. Throws for a name nobody knows. */
-  choose(more: Iterable<string> = []): Rules | undefined {
-    const names = [...new Set([...this.#everywhere, ...more])].toSorted();
+  /**
+   * The rules of what is looked for everywhere, and of `more`, in which `*` is all; undefined when there are none.
+   * Throws for a name nobody knows.
+   */
+  choose(more: readonly string[] = []): Rules | undefined {
+    const all = more.includes("*") ? this.#rules.map(({ detector }) => detector) : more;
+    const names = [...new Set([...this.#everywhere, ...all])].toSorted();
     const key = names.join(" ");
     if (!this.#known.has(key)) this.#known.set(key, this.#make(names));
     return this.#known.get(key);

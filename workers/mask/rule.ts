@@ -1,5 +1,5 @@
 /** One thing that is looked for. */
-import type { Severity } from "#durable/format/mask.ts";
+import type { Severity } from "#durable/format/decision.ts";
 import type { Node } from "./pattern/parse.ts";
 
 /** A part of a candidate, in bytes, that is what the rule is for. */

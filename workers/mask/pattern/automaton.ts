@@ -29,7 +29,10 @@ export class Automaton {
   #numbers = new Map<string, number>();
   readonly #matches = new Map<number, readonly number[]>();
   /** What begins at a place between a side and a letter: the same at all states. */
-  readonly #begins = new Map<number, { readonly outs: readonly number[]; readonly rules: readonly number[] }>();
+  readonly #begins = new Map<
+    number,
+    { readonly outs: readonly number[]; readonly rules: readonly number[] }
+  >();
 
   constructor(program: Program) {
     this.program = program;
@@ -90,7 +93,8 @@ export class Automaton {
     const byte = this.#bytes[letter] ?? END;
     reach(this.program, at, side, byte === END ? 0 : sideOf(byte), (instruction) => {
       if (instruction.op === "match") rules.add(instruction.rule);
-      else if (instruction.op === "byte" && byte !== END && instruction.set[byte] === 1) outs.add(instruction.out);
+      else if (instruction.op === "byte" && byte !== END && instruction.set[byte] === 1)
+        outs.add(instruction.out);
     });
   }
 

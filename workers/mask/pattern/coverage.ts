@@ -49,16 +49,44 @@ function backward(
   /** Of the instructions that took the byte behind `at`, those that lead to an end. */
   let good: ReadonlySet<Instruction> = new Set();
   for (let at = covered.byteLength; at > 0; at--) {
+    const takes = took[at] ?? new Set();
+    const ends: number[] = [];
+    const back = new Map<number, number[]>();
+    reach(
+      program,
+      outs(takes),
+      ...sides(at),
+      (instruction, place) => {
+        if (instruction.op === "match" || good.has(instruction)) ends.push(place);
+      },
+      (from, to) => {
+        const known = back.get(to);
+        if (known) known.push(from);
+        else back.set(to, [from]);
+      },
+    );
+    const leading = closure(ends, back);
     const leads = new Set<Take>();
-    for (const take of took[at] ?? []) {
-      reach(program, [take.out], ...sides(at), (instruction) => {
-        if (instruction.op === "match" || good.has(instruction)) leads.add(take);
-      });
-      if (take.inside && leads.has(take)) covered[at - 1] = 1;
+    for (const take of takes) {
+      if (!leading.has(take.out)) continue;
+      leads.add(take);
+      if (take.inside) covered[at - 1] = 1;
     }
     good = leads;
   }
   return covered;
+}
+
+/** The places from which one of `ends` is reached, by the ways `back`. */
+function closure(ends: readonly number[], back: ReadonlyMap<number, readonly number[]>): ReadonlySet<number> {
+  const found = new Set<number>();
+  const todo = [...ends];
+  for (let at = todo.pop(); at !== undefined; at = todo.pop()) {
+    if (found.has(at)) continue;
+    found.add(at);
+    todo.push(...(back.get(at) ?? []));
+  }
+  return found;
 }
 
 function runsOf(covered: Uint8Array): Run[] {

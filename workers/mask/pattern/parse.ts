@@ -37,7 +37,10 @@ export function parsePattern(source: string): Node {
 
 /** The pattern that matches exactly these bytes. */
 export function literal(text: string): Node {
-  return { kind: "seq", parts: [...encoder.encode(text)].map((byte) => ({ kind: "bytes", set: only(byte) })) };
+  return {
+    kind: "seq",
+    parts: [...encoder.encode(text)].map((byte) => ({ kind: "bytes", set: only(byte) })),
+  };
 }
 
 export function setOf(...ranges: readonly (readonly [from: number, to: number])[]): ByteSet {
@@ -144,7 +147,8 @@ class Parser {
     if (!match) throw this.#error("has a { that is no {n}, {n,} or {n,m}; write \\{ for the character");
     this.#at += match[0].length;
     const min = Number(match[1]);
-    const max = match[2] === undefined ? min : match[3] === undefined ? Number.POSITIVE_INFINITY : Number(match[3]);
+    const max =
+      match[2] === undefined ? min : match[3] === undefined ? Number.POSITIVE_INFINITY : Number(match[3]);
     if (max < min) throw this.#error("repeats at least more often than at most");
     if (min > REPEAT_MAX || (max > REPEAT_MAX && max !== Number.POSITIVE_INFINITY))
       throw this.#error(`repeats more than ${REPEAT_MAX} times`);
@@ -180,7 +184,8 @@ class Parser {
     const opened = this.#at;
     if (this.#peek() === "?") {
       const named = /^\?(?:P?<[A-Za-z]\w*>|:)/.exec(this.#source.slice(this.#at, this.#at + 40).join(""));
-      if (!named) throw this.#error("uses a group of a kind that is not supported (lookahead, lookbehind, flags)");
+      if (!named)
+        throw this.#error("uses a group of a kind that is not supported (lookahead, lookbehind, flags)");
       this.#at += named[0].length;
     }
     const node = this.#alternatives();
@@ -249,9 +254,12 @@ class Parser {
         longer.push(literal(from));
       } else set = both(set, this.#cased(low, high));
     }
-    if (negated && longer.length > 0) throw this.#error("excludes characters beyond ASCII, which is not supported");
+    if (negated && longer.length > 0)
+      throw this.#error("excludes characters beyond ASCII, which is not supported");
     if (negated) return outside(set);
-    return longer.length === 0 ? { kind: "bytes", set } : { kind: "alt", parts: [{ kind: "bytes", set }, ...longer] };
+    return longer.length === 0
+      ? { kind: "bytes", set }
+      : { kind: "alt", parts: [{ kind: "bytes", set }, ...longer] };
   }
 
   #classCharacter(char: string): string {

@@ -12,13 +12,15 @@ export type Program = {
   readonly instructions: readonly Instruction[];
   /** Where each rule begins, by its index. */
   readonly starts: readonly number[];
+  /** For `reach`: the walk that saw an instruction last. */
+  readonly seen: Uint32Array;
 };
 
 /** What is matched, and what must stand around it, if anything. */
 export type Shape = { readonly before?: Node; readonly match: Node; readonly after?: Node };
 
 /** Instructions of one pattern: what `{n,m}` in each other would make is refused. */
-const PATTERN_MAX = 5_000;
+const PATTERN_MAX = 2_000;
 /** Of all rules together, dictionaries included. */
 const PROGRAM_MAX = 1_000_000;
 
@@ -34,7 +36,7 @@ export function compile(shapes: readonly Shape[], limit = PROGRAM_MAX): Program 
     const inside = emit(match, behind, { ...around, inside: true });
     return before ? emit(before, inside, around) : inside;
   });
-  return { instructions, starts };
+  return { instructions, starts, seen: new Uint32Array(instructions.length) };
 }
 
 /** Refuses a pattern that matches nothing, and with it everywhere, and one that is longer than what can be held. */
@@ -65,7 +67,11 @@ function emit(node: Node, out: number, around: Around): number {
     case "seq":
       return node.parts.reduceRight((next, part) => emit(part, next, around), out);
     case "alt":
-      return push(instructions, { op: "branch", outs: node.parts.map((part) => emit(part, out, around)) }, limit);
+      return push(
+        instructions,
+        { op: "branch", outs: node.parts.map((part) => emit(part, out, around)) },
+        limit,
+      );
     case "repeat":
       return repeat(node, out, around);
   }
@@ -123,25 +129,37 @@ export type Side = 0 | 1 | 2;
 
 export const sideOf = (byte: number): Side => (byte === 10 ? 0 : isWordByte(byte) ? 1 : 2);
 
-/** All instructions, other than branches and tests, that are reached from `roots` without taking a byte, at a place between `before` and `after`. */
+let walks = 0;
+
+/**
+ * All instructions, other than branches and tests, that are reached from `roots` without taking a byte, at a place between
+ * `before` and `after`. `step` is told each way that was gone on it, from one instruction to the next.
+ */
 export function reach(
-  { instructions }: Program,
+  { instructions, seen }: Program,
   roots: Iterable<number>,
   before: Side,
   after: Side,
-  see: (instruction: Instruction) => void,
+  see: (instruction: Instruction, at: number) => void,
+  step?: (from: number, to: number) => void,
 ): void {
-  const seen = new Set<number>();
+  walks = walks === 0xffff_ffff ? 1 : walks + 1;
+  const walk = walks;
   const todo = [...roots];
   for (let at = todo.pop(); at !== undefined; at = todo.pop()) {
-    if (seen.has(at)) continue;
-    seen.add(at);
     const instruction = instructions[at];
-    if (!instruction) continue;
-    if (instruction.op === "branch") todo.push(...instruction.outs);
-    else if (instruction.op === "assert") {
-      if (holds(instruction.at, before, after)) todo.push(instruction.out);
-    } else see(instruction);
+    if (!instruction || seen[at] === walk) continue;
+    seen[at] = walk;
+    if (instruction.op === "byte" || instruction.op === "match") {
+      see(instruction, at);
+      continue;
+    }
+    const outs = instruction.op === "branch" ? instruction.outs : [instruction.out];
+    if (instruction.op === "assert" && !holds(instruction.at, before, after)) continue;
+    for (const out of outs) {
+      todo.push(out);
+      step?.(at, out);
+    }
   }
 }
 

@@ -6,7 +6,7 @@
  * and may still go on, is hidden from then on for as long as it does.
  */
 import { createHash, type Hash } from "node:crypto";
-import type { Severity } from "#durable/format/mask.ts";
+import type { Severity } from "#durable/format/decision.ts";
 import type { Rule } from "../rule.ts";
 import { type Automaton, END, IDLE } from "./automaton.ts";
 import { coverage } from "./coverage.ts";
@@ -208,7 +208,10 @@ export class Scan {
     const middle = this.#start + MATCH_MAX;
     for (const span of this.#spans(end, 2)) {
       if (span.from >= middle) break;
-      if (span.to === end && span.open.length > 0) return this.#begin(span);
+      if (span.to === end && span.open.length > 0) {
+        this.#begin(span);
+        return;
+      }
       this.#hide(span);
     }
     this.#passTo(middle);
@@ -249,7 +252,10 @@ export class Scan {
         whole ||= op === "match";
       });
       if (whole) this.#swallow(long, this.#at);
-      else if (outs.size === 0 || this.#at - this.#out > HOLD_MAX) return this.#close(long);
+      else if (outs.size === 0 || this.#at - this.#out > HOLD_MAX) {
+        this.#close(long);
+        return;
+      }
     }
   }
 

@@ -19,7 +19,10 @@ export function wordsPattern(words: readonly string[]): Node {
     }
     at.ends = true;
   }
-  return { kind: "alt", parts: [...root.next].map(([byte, next]) => edged(byte, [step(byte), below(next, byte)])) };
+  return {
+    kind: "alt",
+    parts: [...root.next].map(([byte, next]) => edged(byte, [step(byte), below(next, byte)])),
+  };
 }
 
 /** What begins like a word must begin one. */

@@ -13,7 +13,8 @@ const PHRASES: Readonly<Record<string, string>> = {
     "(?i)\\byou\\s{1,4}are\\s{1,4}(?:now|no\\s{1,4}longer)\\s{1,4}(?:in\\s{1,4})?(?:dan|developer\\s{1,4}mode|jailbroken|unrestricted|bound\\s{1,4}by)\\b",
   "hide-from-user":
     "(?i)\\b(?:do\\s{1,4}not|don't|never|without)\\s{1,4}(?:tell(?:ing)?|inform(?:ing)?|mention(?:ing)?|alert(?:ing)?|notify(?:ing)?)\\s{1,4}(?:this\\s{1,4}to\\s{1,4}|it\\s{1,4}to\\s{1,4})?(?:the\\s{1,4})?(?:user|human|operator|developer)\\b",
-  "chat-markers": "<\\|(?:im_start|im_end|system|endoftext|start_header_id|eot_id)\\|>|\\[/?INST\\]|<</?SYS>>",
+  "chat-markers":
+    "<\\|(?:im_start|im_end|system|endoftext|start_header_id|eot_id)\\|>|\\[/?INST\\]|<</?SYS>>",
   "tool-coercion":
     "(?i)<(?:important|system|secret)>\\s{0,8}(?:before|you\\s{1,4}must|when|always|do\\s{1,4}not)\\b",
 };

@@ -81,7 +81,9 @@ export const numbers =
   (least: number, most: number, holds: (digits: string) => boolean): Prove =>
   (candidate) => {
     const text = textOf(candidate);
-    const edges = [...text.matchAll(/\d+/g)].map(({ index, 0: { length } }) => [index, index + length] as const);
+    const edges = [...text.matchAll(/\d+/g)].map(
+      ({ index, 0: { length } }) => [index, index + length] as const,
+    );
     const found: Proven[] = [];
     for (let first = 0; first < edges.length; first++) {
       for (let last = Math.min(edges.length, first + most) - 1; last >= first; last--) {

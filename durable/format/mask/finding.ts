@@ -1,10 +1,9 @@
 /** What was found in text, and what was hidden of a body: where and how much, never what. */
 
+import type { Severity } from "../decision.ts";
+
 /** The detectors that come with Steno; a configuration may name patterns and dictionaries of its own beside them. */
 export const DETECTORS = ["secrets", "email", "cards", "bank", "ids", "injection"] as const;
-
-export const SEVERITIES = ["low", "medium", "high", "critical"] as const;
-export type Severity = (typeof SEVERITIES)[number];
 
 export type Finding = {
   /** What the configuration and policies call it: `secrets`, `email`, … */
