@@ -1,10 +1,15 @@
 /** What policy says of an operation, and which policies said so. */
+import type { Asked, Omitted } from "./question/asked.ts";
+
 export type Decision = Said &
   (
     | { readonly verdict: "allow" | "deny" }
     /** Permitted once these have approved: members of each group, as many as it says. Never empty. */
     | { readonly verdict: "hold"; readonly hold: readonly Approvers[] }
   );
+
+/** A decision as it is recorded. Older frames say nothing of what was asked. */
+export type RecordedDecision = Decision & { readonly asked?: Asked | Omitted };
 
 type Said = {
   /** Ids of the policies that determined it; empty when no policy applied (default deny). */

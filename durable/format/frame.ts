@@ -1,5 +1,5 @@
 /** One recorded line (EVIDENCE §1). Bytes are what is hashed; the prefix is exact, the rest is free JSON. */
-import type { Decision } from "./decision.ts";
+import type { RecordedDecision } from "./decision.ts";
 import type { NotBefore } from "./head.ts";
 import type { ConnectionName, ExchangeId, SessionId } from "./ids.ts";
 import type { Operation, RefUpdate } from "./operation.ts";
@@ -33,7 +33,7 @@ export type RequestFrame = {
   readonly path: string;
   readonly headers: readonly Header[];
 };
-export type DecisionFrame = { readonly k: "decision"; readonly x: ExchangeId } & Decision;
+export type DecisionFrame = { readonly k: "decision"; readonly x: ExchangeId } & RecordedDecision;
 export type ResponseFrame = {
   readonly k: "response";
   readonly x: ExchangeId;

@@ -1,6 +1,6 @@
 /** What callers hand to the recorder, and what they get back. Plain values: they cross isolates and processes. */
 import type { Bodies } from "./connection.ts";
-import type { Decision } from "./decision.ts";
+import type { RecordedDecision } from "./decision.ts";
 import type { BodyEnd, EndReason, GitFrame, Header } from "./frame.ts";
 import type { ConnectionName, ExchangeId, SessionId } from "./ids.ts";
 import type { Operation } from "./operation.ts";
@@ -35,7 +35,7 @@ export type RequestTape = {
   readonly bodies: Bodies;
   readonly body: RequestBody;
   /** Absent when it was refused before anything was decided. */
-  readonly decision?: Decision;
+  readonly decision?: RecordedDecision;
 };
 
 export type ResponseTape = {

@@ -1,5 +1,6 @@
 /** Request, decision, and the known part of the body, durable before anything leaves. */
-import type { Decision } from "#durable/format/decision.ts";
+import type { Decision, RecordedDecision } from "#durable/format/decision.ts";
+import { recordable } from "#durable/format/question/asked.ts";
 import { Refusal } from "#durable/format/refusal.ts";
 import type { RequestBody, RequestTape } from "#durable/format/tape.ts";
 import type { Body } from "#workers/wire/body.ts";
@@ -8,6 +9,8 @@ import type { Decided, Means, Recorded } from "./exchange.ts";
 /** Letters of reasons that a decision frame, which is one line, has room for. */
 const REASON_MAX = 4_000;
 const DENIED_MAX = 8_000;
+/** Bytes a decision's line has for its members: LINE_MAX without the prefix, the exchange and punctuation. */
+const MEMBERS_MAX = 64_000;
 
 export async function record(decided: Decided, means: Means): Promise<Recorded> {
   const { x, connection, decision, inspected, opening } = decided;
@@ -22,12 +25,22 @@ export async function record(decided: Decided, means: Means): Promise<Recorded> 
     git: frames.map((frame) => ({ ...frame, x })),
     bodies: connection.bodies,
     body: known(body),
-    decision: { ...decision, reason: decision.reason.slice(0, REASON_MAX), denied: first(decision.denied) },
+    decision: withQuestions(
+      { ...decision, reason: decision.reason.slice(0, REASON_MAX), denied: first(decision.denied) },
+      decided,
+    ),
   };
   const answer = await means.append.begin(opening, tape);
   if ("no" in answer) throw new Refusal(answer.no.code, answer.no.message);
   const { session, clearance } = answer.ok;
   return { ...decided, session, clearance };
+}
+
+/** With what was asked, so that another policy set can be asked the same later. */
+function withQuestions(decision: Decision, { principal, facts, inspected }: Decided): RecordedDecision {
+  const { questions } = inspected;
+  const room = MEMBERS_MAX - new TextEncoder().encode(JSON.stringify(decision)).byteLength;
+  return { ...decision, asked: recordable({ groups: principal.groups, facts, questions }, room) };
 }
 
 export function known(body: Body): RequestBody {

@@ -10,6 +10,29 @@ const Headers = v.array(v.tuple([Text, Text]));
 const Updates = v.array(v.looseObject({ ref: Text, old: Text, new: Text }));
 const Body = { x: Text, dir: v.picklist(["c2s", "s2c"]), off: Count };
 
+const Facts = v.looseObject({
+  now: v.object({ day: Text, hour: v.number(), weekday: v.number() }),
+  client: Text,
+  taints: v.array(Text),
+});
+const Resource: v.GenericSchema = v.looseObject({
+  type: Text,
+  id: Text,
+  attrs: v.record(Text, Text),
+  within: v.optional(v.lazy(() => Resource)),
+});
+const Context = v.record(Text, v.union([Text, v.number(), v.boolean(), v.array(Text)]));
+const Asked = v.union([
+  v.looseObject({ omitted: Count }),
+  v.looseObject({
+    groups: v.array(Text),
+    facts: Facts,
+    common: v.optional(Context),
+    within: v.optional(Resource),
+    questions: v.array(v.looseObject({ part: Text, action: Text, resource: Resource, context: Context })),
+  }),
+]);
+
 const SHAPES = {
   "session.start": v.looseObject({
     session: SessionId,
@@ -35,6 +58,7 @@ const SHAPES = {
     verdict: v.picklist(["allow", "deny", "hold"]),
     policies: v.array(Text),
     set: Text,
+    asked: v.optional(Asked),
   }),
   data: v.union([
     v.looseObject({ ...Body, d: Text }),
