@@ -93,6 +93,7 @@ export class SessionTape {
     tally.epoch = epoch();
     const cut = Object.keys(tally.live) as ExchangeId[];
     tally.live = {};
+    for (const x of cut) this.along(() => this.rows.dropSpooled(x));
     return cut;
   }
 
@@ -170,6 +171,14 @@ export class SessionTape {
     if (end) this.#ended(x, dir);
   }
 
+  /** Request bytes at `off` that `rows.spooled` gives again until the exchange ends. */
+  spool(x: ExchangeId, off: number, bytes: Uint8Array): void {
+    const pieces = this.#writer.spool(x, off, bytes, this.#bodies.get(x) ?? "full");
+    for (const piece of pieces) this.along(() => this.rows.addSpooled(x, piece));
+    const live = this.tally.live[x];
+    if (live) live.c2s = off + bytes.byteLength;
+  }
+
   endBody(x: ExchangeId, dir: Direction, end: BodyEnd): void {
     const live = this.tally.live[x];
     if (!live || live.ended.includes(dir)) return;
@@ -187,6 +196,7 @@ export class SessionTape {
     if (!live) return;
     live.ended = [...live.ended, dir];
     if (live.ended.length < 2) return;
+    if (live.spooled) this.along(() => this.rows.dropSpooled(x));
     delete this.tally.live[x];
     this.#bodies.delete(x);
   }

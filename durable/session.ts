@@ -4,13 +4,23 @@ import { type BodyEnd, type Direction, type EndReason, type Frame, fitsLine } fr
 import type { NotBefore } from "#durable/format/head.ts";
 import type { ExchangeId, SessionId } from "#durable/format/ids.ts";
 import type { RefusalCode } from "#durable/format/refusal.ts";
-import type { Answer, Opening, RequestTape, ResponseTape, SessionView } from "#durable/format/tape.ts";
+import type {
+  Answer,
+  DecisionTape,
+  Opening,
+  RequestTape,
+  ResponseTape,
+  SessionView,
+  Target,
+} from "#durable/format/tape.ts";
 import type { FrameWriter } from "#durable/store/frame-writer.ts";
 import { migrate } from "#durable/store/migrations.ts";
 import { nextDelay } from "#durable/store/outbox.ts";
 import { SESSION_MIGRATIONS } from "#durable/store/session-rows.ts";
 import { alert, type Means } from "./means.ts";
 import { HEAD_FRAMES, type Sealing, seal, signHead } from "./sealing.ts";
+import { decisionFrames, nextOrKnown } from "./session/spooled.ts";
+import { viewOf } from "./session/view.ts";
 import { type Live, SessionTape } from "./session-tape.ts";
 
 /** How a session ended. Absent while it is open. */
@@ -96,16 +106,13 @@ export abstract class SessionObject extends DurableObject {
       return no("too_large", "the request is too long for the record");
     const allowed = decision?.verdict === "allow";
     const commits = allowed ? tape.git.flatMap((frame) => frame.commits ?? []) : [];
-    if (this.#pushed > 0 && this.#pushed + commits.length > COMMITS_MAX) {
-      await this.end("max");
-      return this.#over(session);
-    }
-    this.#pushed += commits.length;
+    if (!(await this.#admit(commits.length))) return this.#over(session);
     const answer = await this.#record((writer) => {
       tally.exchanges += 1;
       if (decision?.verdict === "deny") tally.denied += 1;
       if (decision) tally.policy = decision.set;
-      this.#tape.begin(x, tape.bodies);
+      const live = this.#tape.begin(x, tape.bodies);
+      if (body.kind === "spooled") live.spooled = { connection, method, path };
       writer.write(request);
       for (const frame of tape.git) writer.write(frame);
       if (body.kind === "none") this.#tape.noBody(x, "c2s");
@@ -116,6 +123,55 @@ export abstract class SessionObject extends DurableObject {
     });
     // Cut by the end that came meanwhile: nothing of it may leave any more.
     return this.#ending ? this.#over(session) : answer;
+  }
+
+  /** Whether the last head can still name so many commits more; otherwise the session ends here. */
+  async #admit(commits: number): Promise<boolean> {
+    if (this.#pushed > 0 && this.#pushed + commits > COMMITS_MAX) {
+      await this.end("max");
+      return false;
+    }
+    this.#pushed += commits;
+    return true;
+  }
+
+  /** Request bytes at `off` of an exchange that began as spooled. Bytes recorded before are not doubled. */
+  async spool(x: ExchangeId, off: number, bytes: Uint8Array): Promise<Answer<null>> {
+    const live = this.#tape.tally.live[x];
+    const place = live ? nextOrKnown(live, off, bytes.byteLength) : "next";
+    if (typeof place === "object") return place;
+    if (place === "next") return this.#recordLive(x, () => this.#tape.spool(x, off, bytes));
+    await this.#tape.settled();
+    return { ok: null };
+  }
+
+  /** Spooled bytes from `off` on, a megabyte at most; none at the end. Only while the exchange is under way. */
+  async spooled(x: ExchangeId, off: number): Promise<Answer<Uint8Array>> {
+    if (!this.#tape.tally.live[x]?.spooled) return no("not_recorded", `nothing of ${x} is spooled any more`);
+    return { ok: this.#tape.rows.spooled(x, off) ?? new Uint8Array(0) };
+  }
+
+  /** Records what a spooled body contains and the decision on it, which ends the body. Returns where it may go. */
+  async decide(session: SessionId, x: ExchangeId, tape: DecisionTape): Promise<Answer<Target>> {
+    const { tally, rows } = this.#tape;
+    const live = tally.live[x];
+    if (this.#ending || !live) return no("session_ended", `${x} is not under way in this session`);
+    const decided = decisionFrames(x, live, tape);
+    if ("no" in decided) return decided;
+    const allowed = tape.decision.verdict === "allow";
+    const commits = allowed ? tape.git.flatMap((frame) => frame.commits ?? []) : [];
+    if (!(await this.#admit(commits.length))) {
+      await this.#over(session);
+      return no("session_ended", `session ${session} has pushed as many commits as it may; push again`);
+    }
+    const answer = await this.#recordLive(x, (writer) => {
+      if (tape.decision.verdict === "deny") tally.denied += 1;
+      tally.policy = tape.decision.set;
+      for (const frame of decided.frames) writer.write(frame);
+      this.#tape.endBody(x, "c2s", allowed ? "complete" : "refused");
+      for (const { id } of commits) this.#tape.along(() => rows.addPushed(id));
+    });
+    return "no" in answer ? answer : { ok: decided.target };
   }
 
   /** Tells the directory too, so that whoever asks it next is given a new session. */
@@ -322,25 +378,7 @@ export abstract class SessionObject extends DurableObject {
   #view(): SessionView {
     const opened = this.#opened;
     if (!opened) throw new Error("the session is not open");
-    const { principal, client, conversation } = opened.opening;
-    const { frames, exchanges, denied, c2s, s2c } = this.#tape.tally;
-    const ending = this.#ending;
-    const sealed = this.#tape.rows.fact<{ root: string }>("sealed");
-    return {
-      session: opened.session,
-      status: sealed ? "sealed" : ending ? "closing" : "open",
-      principal,
-      client,
-      ...(conversation === undefined ? {} : { conversation }),
-      openedAt: new Date(opened.at).toISOString(),
-      ...(ending && { endedAt: new Date(ending.at).toISOString(), reason: ending.reason }),
-      frames,
-      exchanges,
-      denied,
-      bytes: c2s + s2c,
-      backlog: this.#tape.rows.backlog(),
-      ...(sealed && { root: sealed.root }),
-    };
+    return viewOf(opened, this.#ending, this.#tape.tally, this.#tape.rows);
   }
 
   async #tellDirectory(): Promise<void> {

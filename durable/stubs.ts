@@ -1,7 +1,15 @@
 /** The only file that knows how objects are named, and what can be called on them. */
 import type { BodyEnd, Direction, EndReason } from "#durable/format/frame.ts";
 import type { ExchangeId, SessionId } from "#durable/format/ids.ts";
-import type { Answer, Opening, RequestTape, ResponseTape, SessionView } from "#durable/format/tape.ts";
+import type {
+  Answer,
+  DecisionTape,
+  Opening,
+  RequestTape,
+  ResponseTape,
+  SessionView,
+  Target,
+} from "#durable/format/tape.ts";
 import type { Directory, Journal, Ledger } from "./means.ts";
 
 /** A session as its callers see it; each call returns after what it records is durable. */
@@ -16,6 +24,9 @@ export interface Session {
     bytes: Uint8Array | undefined,
     end?: BodyEnd,
   ): Promise<Answer<null>>;
+  spool(x: ExchangeId, off: number, bytes: Uint8Array): Promise<Answer<null>>;
+  spooled(x: ExchangeId, off: number): Promise<Answer<Uint8Array>>;
+  decide(session: SessionId, x: ExchangeId, tape: DecisionTape): Promise<Answer<Target>>;
   discarded(x: ExchangeId, off: number, length: number, sha256: string): Promise<Answer<null>>;
   note(cause: string, missing: string): Promise<Answer<null>>;
   over(): Promise<string>;

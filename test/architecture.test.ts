@@ -23,7 +23,10 @@ function read(directories: readonly string[], pattern: RegExp): Tree {
 const ROWS: readonly (readonly { readonly folder: RegExp; readonly beside?: RegExp }[])[] = [
   [{ folder: /^durable\/format\// }],
   [{ folder: /^durable\/proof\// }, { folder: /^durable\/store\//, beside: /^durable\/proof\// }],
-  [{ folder: /^durable\/[^/]+$/ }],
+  [
+    { folder: /^durable\/[^/]+$/, beside: /^durable\/session\// },
+    { folder: /^durable\/session\//, beside: /^durable\/[^/]+$/ },
+  ],
   [
     { folder: /^workers\/contract\// },
     { folder: /^workers\/wire\//, beside: /^workers\/contract\// },
@@ -91,7 +94,8 @@ function within(from: string, to: string, folder: RegExp | undefined): boolean {
   return own?.endsWith("/") === true && to.startsWith(own);
 }
 
-const PURE = /^(durable\/format|durable\/proof|workers\/policy|workers\/mask|workers\/wire|workers\/contract)\//;
+const PURE =
+  /^(durable\/format|durable\/proof|workers\/policy|workers\/mask|workers\/wire|workers\/contract)\//;
 const IMPURE: readonly [string, RegExp][] = [
   ["calls fetch", /(?<![.\w])fetch\(/],
   ["reads the clock", /\bDate\.now\(|\bnew Date\(\)|\bperformance\.now\(/],

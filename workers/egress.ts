@@ -11,6 +11,7 @@ import { fetchJwks } from "./identity/issuer-keys.ts";
 import { attach } from "./vault/attach.ts";
 import { bodyClaims, openClearance, requireCover } from "./vault/clearance.ts";
 import { Spent } from "./vault/spent.ts";
+import { spooledPieces } from "./vault/spooled.ts";
 import { endMark, MARK_LENGTH, MarkedStream } from "./wire/end-mark.ts";
 import { bodyStalled, inTime, upstreamFull, upstreamSilent } from "./wire/in-time.ts";
 import { pieces } from "./wire/pieces.ts";
@@ -138,7 +139,8 @@ type Under = {
 
 /** A body as far as its clearance speaks of it; of a stream the rest as well, which only has to be durable. */
 type Arrived =
-  | Exclude<RequestBody, { readonly kind: "stream" }>
+  | Exclude<RequestBody, { readonly kind: "stream" | "spooled" }>
+  | Extract<ClearanceClaims["body"], { readonly kind: "spooled" }>
   | {
       readonly kind: "stream";
       readonly prefix: Uint8Array;
@@ -158,6 +160,9 @@ async function arrive(request: Request, cleared: ClearanceClaims["body"], second
       const prefix = await readPrefix(rest, cleared.prefix, seconds);
       return { kind: "stream", prefix, rest, length: request.headers.get("content-length") };
     }
+    case "spooled":
+      // The recorder has it. It is held against the clearance as it leaves.
+      return cleared;
   }
 }
 
@@ -180,6 +185,30 @@ function leave(
       under.meanwhile(sent);
       return { body: readable, sent };
     }
+    case "spooled": {
+      const { readable, writable } = new FixedLengthStream(body.length);
+      const sent = release(body, writable, under);
+      under.meanwhile(sent);
+      return { body: readable, sent };
+    }
+  }
+}
+
+/** A body that is durable as a whole leaves as it was decided upon, or breaks off. */
+async function release(
+  body: Extract<Arrived, { readonly kind: "spooled" }>,
+  writable: WritableStream<Uint8Array>,
+  { clearance, env, upload }: Under,
+): Promise<void> {
+  const writer = writable.getWriter();
+  const { stallSeconds } = env.settings;
+  try {
+    for await (const piece of spooledPieces(body, (off) => env.spool.read(clearance, off)))
+      await inTime(writer.write(piece), stallSeconds, upstreamFull);
+    await writer.close();
+  } catch (cause) {
+    upload.abort(cause);
+    await Promise.allSettled([writer.abort(cause)]);
   }
 }
 

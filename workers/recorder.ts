@@ -5,7 +5,17 @@ import type { BodyEnd } from "#durable/format/frame.ts";
 import type { ConnectionName, ExchangeId, SessionId } from "#durable/format/ids.ts";
 import { type Principal, principalKey } from "#durable/format/principal.ts";
 import type { RefusalCode } from "#durable/format/refusal.ts";
-import type { Answer, Begun, Opening, RequestTape, ResponseTape, SessionView } from "#durable/format/tape.ts";
+import type {
+  Answer,
+  Begun,
+  ClearanceClaims,
+  DecisionTape,
+  Opening,
+  RequestTape,
+  ResponseTape,
+  SessionView,
+  Target,
+} from "#durable/format/tape.ts";
 import { JournalObject as JournalBase } from "#durable/journal.ts";
 import { LedgerObject as LedgerBase } from "#durable/ledger.ts";
 import { alert } from "#durable/means.ts";
@@ -78,21 +88,50 @@ export class Append extends WorkerEntrypoint<Env> implements AppendContract {
       // The log knows of a policy set before anything leaves that it has allowed.
       if (tape.decision) await policyInUse(recorderMeans(this.env), tape.decision.set, session);
       if (tape.decision?.verdict !== "allow") return { ok: { session } };
-      // The append is durable here: the object's output gate held its reply until then.
-      const now = Date.now();
-      const clearance = await mintClearance(recorderEnv(this.env).clearanceKey, {
-        session,
-        x: tape.x,
-        connection: tape.connection as ConnectionName,
-        method: tape.method,
-        path: tape.path,
-        verdict: "allow",
-        body: bodyClaims(tape.body),
-        expires: now + CLEARANCE_MS,
-        nonce: tape.x,
-      });
-      return { ok: { session, clearance } };
+      const { body } = tape;
+      if (body.kind === "spooled")
+        return no("malformed", "a spooled body is decided upon when all of it is there");
+      return this.#cleared(session, tape.x, tape, bodyClaims(body));
     });
+  }
+
+  async decide(session: SessionId, x: ExchangeId, tape: DecisionTape): Promise<Answer<Begun>> {
+    return recorded<Begun>(async () => {
+      const decided = await owing(session, x, () => this.#session(session).decide(session, x, tape));
+      if ("no" in decided) return decided;
+      if (tape.decision.verdict !== "allow") return { ok: { session } };
+      const { length, sha256 } = tape;
+      return this.#cleared(session, x, decided.ok, { kind: "spooled", length, sha256 });
+    });
+  }
+
+  /** What was recorded is durable here: the object's output gate held its reply until then. */
+  async #cleared(
+    session: SessionId,
+    x: ExchangeId,
+    { connection, method, path }: Target,
+    body: ClearanceClaims["body"],
+  ): Promise<Answer<Begun>> {
+    const clearance = await mintClearance(recorderEnv(this.env).clearanceKey, {
+      session,
+      x,
+      connection: connection as ConnectionName,
+      method,
+      path,
+      verdict: "allow",
+      body,
+      expires: Date.now() + CLEARANCE_MS,
+      nonce: x,
+    });
+    return { ok: { session, clearance } };
+  }
+
+  async spool(session: SessionId, x: ExchangeId, off: number, bytes: Uint8Array): Promise<Answer<null>> {
+    return this.#live(session, x, (stub) => stub.spool(x, off, bytes));
+  }
+
+  async spooled(session: SessionId, x: ExchangeId, off: number): Promise<Answer<Uint8Array>> {
+    return recorded(() => this.#session(session).spooled(x, off));
   }
 
   async respond(session: SessionId, x: ExchangeId, tape: ResponseTape): Promise<Answer<null>> {
@@ -203,11 +242,15 @@ export class Spool extends WorkerEntrypoint<Env> implements SpoolContract {
     return recorded(() => this.#of(clearance, (stub, x) => stub.append(x, "c2s", off, undefined, end)));
   }
 
+  async read(clearance: string, off: number): Promise<Answer<Uint8Array>> {
+    return recorded(() => this.#of(clearance, (stub, x) => stub.spooled(x, off)));
+  }
+
   /** The clearance names session and exchange; it may have expired since: a long upload is still under it. */
-  async #of(
+  async #of<T>(
     clearance: string,
-    call: (stub: Session, x: ExchangeId) => Promise<Answer<null>>,
-  ): Promise<Answer<null>> {
+    call: (stub: Session, x: ExchangeId) => Promise<Answer<T>>,
+  ): Promise<Answer<T>> {
     const env = recorderEnv(this.env);
     const claims = await openClearance(env.clearanceKey, clearance, 0);
     const { session, x } = claims;

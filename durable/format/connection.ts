@@ -9,9 +9,18 @@ export type ConnectionKind = v.InferOutput<typeof ConnectionKind>;
 export const Bodies = v.picklist(["full", "digest"]);
 export type Bodies = v.InferOutput<typeof Bodies>;
 
+/**
+ * How far a push is looked into: all of its pack, spooled before anything of it leaves; or its refs and the commits at the
+ * beginning of its pack, while the rest streams.
+ */
+export const Inspect = v.picklist(["full", "refs"]);
+export type Inspect = v.InferOutput<typeof Inspect>;
+
 export const Connection = v.object({
   name: ConnectionName,
   kind: ConnectionKind,
   bodies: Bodies,
+  /** Full when it is not said. Only git asks. */
+  inspect: v.exactOptional(Inspect),
 });
 export type Connection = v.InferOutput<typeof Connection>;

@@ -69,6 +69,10 @@ export type PackSummary = {
   readonly commits: number;
   /** Commits stored as a delta of something outside what was read, by their offset in the pack. */
   readonly unread: readonly number[];
+  /** Of a pack that was read in full: how many blobs it has, the size of the largest, and of all objects together. */
+  readonly blobs?: number;
+  readonly largest?: number;
+  readonly bytes?: number;
 };
 export type Commit = {
   readonly id: string;

@@ -21,7 +21,12 @@ export type RequestBody =
   | { readonly kind: "none" }
   | { readonly kind: "whole"; readonly bytes: Uint8Array }
   /** The prefix was read to decide; egress records every later byte through `Spool` before it leaves. */
-  | { readonly kind: "stream"; readonly prefix: Uint8Array };
+  | { readonly kind: "stream"; readonly prefix: Uint8Array }
+  /** Nothing yet: all of it follows through `spool`, and the decision after it. */
+  | { readonly kind: "spooled" };
+
+/** What a request is for: a spooled body is forwarded there and nowhere else. */
+export type Target = Pick<RequestTape, "connection" | "method" | "path">;
 
 export type RequestTape = {
   readonly x: ExchangeId;
@@ -36,6 +41,15 @@ export type RequestTape = {
   readonly body: RequestBody;
   /** Absent when it was refused before anything was decided. */
   readonly decision?: RecordedDecision;
+};
+
+/** What all of a spooled body says, and the decision on it. */
+export type DecisionTape = {
+  readonly git: readonly GitFrame[];
+  readonly decision: RecordedDecision;
+  /** Of the body, as spooled. */
+  readonly length: number;
+  readonly sha256: string;
 };
 
 export type ResponseTape = {
@@ -68,7 +82,9 @@ export type ClearanceClaims = {
   readonly body:
     | { readonly kind: "none" }
     | { readonly kind: "whole"; readonly sha256: string }
-    | { readonly kind: "stream"; readonly prefix: number; readonly sha256: string };
+    | { readonly kind: "stream"; readonly prefix: number; readonly sha256: string }
+    /** Egress reads it from the recorder, and holds it against this. */
+    | { readonly kind: "spooled"; readonly length: number; readonly sha256: string };
   /** Milliseconds since 1970. */
   readonly expires: number;
   readonly nonce: string;

@@ -11,6 +11,7 @@ import {
   saltText,
 } from "#durable/format/frame.ts";
 import type { ExchangeId } from "#durable/format/ids.ts";
+import type { Target } from "#durable/format/tape.ts";
 import { leafHash, type Range } from "#durable/proof/merkle.ts";
 
 /** A frames segment holds at most this many bytes of lines with their LFs (EVIDENCE §2). */
@@ -33,7 +34,10 @@ export type Tally = {
   c2s: number;
   s2c: number;
   /** Bytes recorded per direction of each exchange whose response has not ended. */
-  live: Record<string, { c2s: number; s2c: number; ended: readonly Direction[]; responded?: true }>;
+  live: Record<
+    string,
+    { c2s: number; s2c: number; ended: readonly Direction[]; responded?: true; spooled?: Target }
+  >;
   bytesSegment: number;
   bytesSize: number;
   framesSegment: number;
@@ -75,6 +79,13 @@ export type Lines = {
   readonly leaves: Uint8Array;
 };
 export type Chunk = { readonly segment: number; readonly offset: number; readonly bytes: Uint8Array };
+/** A piece of a spooled body: its place in a bytes segment, or its bytes where bodies are not kept. */
+export type SpooledPiece = {
+  readonly off: number;
+  readonly length: number;
+  readonly place?: readonly [segment: number, at: number];
+  readonly bytes?: Uint8Array;
+};
 export type Batch = {
   readonly lines: readonly Lines[];
   readonly chunks: readonly Chunk[];
@@ -126,6 +137,20 @@ export class FrameWriter {
       const last = at + CHUNK_MAX >= bytes.byteLength;
       this.#raw(x, dir, off + at, bytes.subarray(at, at + CHUNK_MAX), last ? end : undefined);
     }
+  }
+
+  /** Writes request bytes that are read again before they leave, and says where each piece of them lies. */
+  spool(x: ExchangeId, off: number, bytes: Uint8Array, bodies: Bodies): readonly SpooledPiece[] {
+    this.tally.c2s += bytes.byteLength;
+    const pieces: SpooledPiece[] = [];
+    for (let at = 0; at < bytes.byteLength; at += CHUNK_MAX) {
+      const piece = bytes.subarray(at, at + CHUNK_MAX);
+      const { byteLength: length } = piece;
+      if (bodies === "digest") this.#digest(x, "c2s", off + at, piece);
+      const kept = bodies === "digest" ? { bytes: piece } : { place: this.#raw(x, "c2s", off + at, piece) };
+      pieces.push({ off: off + at, length, ...kept });
+    }
+    return pieces;
   }
 
   end(x: ExchangeId, dir: Direction, off: number, end: BodyEnd): void {
@@ -202,7 +227,13 @@ export class FrameWriter {
     this.#write({ k: "data", x, dir, off, len: bytes.byteLength, sha256, ...(end && { end }) }, salt);
   }
 
-  #raw(x: ExchangeId, dir: Direction, off: number, bytes: Uint8Array, end?: BodyEnd): void {
+  #raw(
+    x: ExchangeId,
+    dir: Direction,
+    off: number,
+    bytes: Uint8Array,
+    end?: BodyEnd,
+  ): readonly [segment: number, at: number] {
     if (this.tally.bytesSize + bytes.byteLength > BYTES_MAX) this.cut("bytes");
     if (this.tally.bytesSize === 0) this.tally.bytesSince = this.#now();
     const { bytesSegment: segment, bytesSize: offset } = this.tally;
@@ -212,6 +243,7 @@ export class FrameWriter {
     this.tally.bytesSize += bytes.byteLength;
     const place = [segment, offset, bytes.byteLength] as const;
     this.#write({ k: "data", x, dir, off, bytes: place, sha256, ...(end && { end }) }, salt);
+    return [segment, offset];
   }
 
   #write(frame: Frame, salt: Uint8Array): number {

@@ -1,5 +1,5 @@
 /** The SQL of one session: every statement, typed by its row, with what it is for. */
-import type { Batch, Chunk, Lines } from "./frame-writer.ts";
+import type { Batch, Chunk, Lines, SpooledPiece } from "./frame-writer.ts";
 
 /** One of a session's stored objects, from its cut to its purge. */
 export type SegmentRow = {
@@ -29,6 +29,9 @@ export const SESSION_MIGRATIONS: readonly string[] = [
    CREATE TABLE packed(n INTEGER NOT NULL, part INTEGER NOT NULL, bytes BLOB NOT NULL, PRIMARY KEY(n, part));
    CREATE TABLE head(n INTEGER PRIMARY KEY, size INTEGER NOT NULL, root TEXT NOT NULL, bundle TEXT NOT NULL, entry INTEGER);
    CREATE TABLE pushed(oid TEXT PRIMARY KEY) WITHOUT ROWID;`,
+  `CREATE TABLE spooled(x TEXT NOT NULL, off INTEGER NOT NULL, length INTEGER NOT NULL, segment INTEGER, at INTEGER, bytes BLOB,
+     PRIMARY KEY(x, off));
+   CREATE INDEX spooled_place ON spooled(segment, at);`,
 ];
 
 /** A SQLite value is at most 10 MB here; packed objects are kept in parts well below it. */
@@ -120,7 +123,11 @@ export function sessionRows(sql: SqlStorage) {
     /** The stored copy was read back: the plaintext rows go. */
     purge(kind: "frames" | "bytes", n: number): void {
       sql.exec("UPDATE segment SET stored = 1 WHERE kind = ? AND n = ?", kind, n);
-      if (kind === "bytes") sql.exec("DELETE FROM chunk WHERE segment = ?", n);
+      if (kind === "bytes")
+        sql.exec(
+          "DELETE FROM chunk WHERE segment = ?1 AND off NOT IN (SELECT at FROM spooled WHERE segment = ?1)",
+          n,
+        );
       else {
         sql.exec("DELETE FROM tape WHERE segment = ?", n);
         sql.exec("DELETE FROM packed WHERE n = ?", n);
@@ -132,6 +139,33 @@ export function sessionRows(sql: SqlStorage) {
         `SELECT (SELECT coalesce(sum(length(lines)), 0) FROM tape WHERE segment IN (SELECT n FROM segment WHERE kind = 'frames' AND stored = 0))
               + (SELECT coalesce(sum(length(bytes)), 0) FROM chunk WHERE segment IN (SELECT n FROM segment WHERE kind = 'bytes' AND stored = 0)) AS size`,
       )[0]?.size ?? 0,
+    /** Where a piece of a spooled body lies: in a chunk, or in this row when its session keeps no bodies. */
+    addSpooled(x: string, { off, length, place, bytes }: SpooledPiece): void {
+      const [segment, at] = place ?? [null, null];
+      sql.exec("INSERT INTO spooled VALUES (?, ?, ?, ?, ?, ?)", x, off, length, segment, at, bytes ?? null);
+    },
+    /** What is spooled of a body from `off` to the end of the piece it lies in; undefined when nothing is. */
+    spooled(x: string, off: number): Uint8Array | undefined {
+      const [row] = all<{ off: number; bytes: ArrayBuffer | null }>(
+        `SELECT spooled.off AS off, coalesce(spooled.bytes, chunk.bytes) AS bytes FROM spooled
+         LEFT JOIN chunk ON chunk.segment = spooled.segment AND chunk.off = spooled.at
+         WHERE spooled.x = ? AND spooled.off <= ? ORDER BY spooled.off DESC LIMIT 1`,
+        x,
+        off,
+      );
+      if (!row) return undefined;
+      if (!row.bytes) throw new Error("spooled bytes are gone");
+      return off - row.off < row.bytes.byteLength ? new Uint8Array(row.bytes, off - row.off) : undefined;
+    },
+    /** Nothing of the body is read again: what the archive has goes from here. */
+    dropSpooled(x: string): void {
+      sql.exec(
+        `DELETE FROM chunk WHERE (segment, off) IN (SELECT segment, at FROM spooled WHERE x = ?)
+         AND segment IN (SELECT n FROM segment WHERE kind = 'bytes' AND stored = 1)`,
+        x,
+      );
+      sql.exec("DELETE FROM spooled WHERE x = ?", x);
+    },
     heads: (): HeadRow[] => all<HeadRow>("SELECT n, size, root, bundle, entry FROM head ORDER BY n"),
     addHead: (row: Omit<HeadRow, "entry">): void => {
       sql.exec("INSERT INTO head VALUES (?, ?, ?, ?, NULL)", row.n, row.size, row.root, row.bundle);

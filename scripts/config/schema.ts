@@ -1,6 +1,6 @@
 /** The tables of steno.toml (docs/configuration.md): which keys there are, what they may hold, and what is not there yet. */
 import * as v from "valibot";
-import { Bodies } from "#durable/format/connection.ts";
+import { Bodies, Inspect } from "#durable/format/connection.ts";
 import { ConnectionName } from "#durable/format/ids.ts";
 import { CredentialScheme } from "#workers/contract/settings.ts";
 import { GitUrl, ListenAddress, WebOrigin, WebUrl, whole, word } from "./values.ts";
@@ -109,6 +109,7 @@ const connection = v.object({
   credential: v.exactOptional(v.string()),
   scheme: v.optional(CredentialScheme, "basic"),
   bodies: v.optional(Bodies, "full"),
+  inspect: v.optional(Inspect, "full"),
 });
 
 /** One table of the file. `many` marks `[[…]]`. `later` names keys of the contract that are not there yet. */

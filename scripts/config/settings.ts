@@ -3,7 +3,7 @@ import { createHash } from "node:crypto";
 import { existsSync, readFileSync } from "node:fs";
 import { basename, dirname, join, resolve } from "node:path";
 import { parse, TomlError } from "smol-toml";
-import type { Bodies } from "#durable/format/connection.ts";
+import type { Bodies, Inspect } from "#durable/format/connection.ts";
 import type { ConnectionName } from "#durable/format/ids.ts";
 import type { EgressConnection, Roles } from "#workers/contract/settings.ts";
 import { error, type Finding, failed, reason } from "./finding.ts";
@@ -48,6 +48,7 @@ export type ConnectionSettings = {
   readonly name: ConnectionName;
   readonly kind: "git";
   readonly bodies: Bodies;
+  readonly inspect: Inspect;
   readonly upstream: Remote;
   readonly credential?: { readonly secret: SecretRef; readonly scheme: Scheme };
 };
@@ -148,10 +149,11 @@ function settingsOf(file: File, base: string): Omit<Settings, "digest" | "file">
       ...(file.evidence.log_key === undefined ? {} : { logKey: secret(file.evidence.log_key, base) }),
       ...(file.evidence.log_pq_key === undefined ? {} : { logPqKey: secret(file.evidence.log_pq_key, base) }),
     },
-    connections: file.connections.map(({ name, kind, bodies, upstream, credential, scheme }) => ({
+    connections: file.connections.map(({ name, kind, bodies, inspect, upstream, credential, scheme }) => ({
       name,
       kind,
       bodies,
+      inspect,
       upstream,
       ...(credential === undefined ? {} : { credential: { secret: secret(credential, base), scheme } }),
     })),

@@ -48,7 +48,12 @@ export function settingsOf(service: ServiceName, settings: Settings, digests: Di
   const { stallSeconds } = settings.serve;
   switch (service) {
     case "gateway": {
-      const connections = settings.connections.map(({ name, kind, bodies }) => ({ name, kind, bodies }));
+      const connections = settings.connections.map(({ name, kind, bodies, inspect }) => ({
+        name,
+        kind,
+        bodies,
+        inspect,
+      }));
       return v.parse(GatewaySettings, { connections, issuers, stallSeconds });
     }
     case "evaluator":

@@ -22,7 +22,9 @@ let token: string;
 beforeAll(async () => {
   slow = await startTap(undefined);
   site = await startGitSite({
-    connections: () => [{ name: "slow", kind: "git", upstream: slow.url }],
+    // What breaks off must be on its way to the server by then.
+    inspect: "refs",
+    connections: () => [{ name: "slow", kind: "git", upstream: slow.url, inspect: "refs" }],
   });
   bare = join(site.server.root, "app.git");
   await tinyRepository(bare);

@@ -39,12 +39,15 @@ export interface GitSite {
 export async function startGitSite(
   options: Partial<Omit<NodeOptions, "connections">> & {
     readonly connections?: (tap: Tap) => NodeOptions["connections"];
+    /** How far pushes to `code` are looked into. */
+    readonly inspect?: "full" | "refs";
   } = {},
 ): Promise<GitSite> {
   const [oidc, server] = await Promise.all([startOidc(), startGitHttp()]);
   const tap = await startTap(server.url);
-  const { connections, env, ...rest } = options;
-  const code = { name: "code", kind: "git", upstream: `${tap.url}/auth`, credential: "env:UPSTREAM_SECRET" };
+  const { connections, env, inspect = "full", ...rest } = options;
+  const upstream = `${tap.url}/auth`;
+  const code = { name: "code", kind: "git", upstream, credential: "env:UPSTREAM_SECRET", inspect };
   const node = await startNode({
     issuer: oidc.issuer,
     ...rest,

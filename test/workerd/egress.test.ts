@@ -78,7 +78,7 @@ async function send(cleared: string, path = PATH, method = "POST", body: BodyIni
 }
 type Env = ConstructorParameters<typeof Egress>[1];
 
-const stream = (prefix: string): RequestBody => ({
+const stream = (prefix: string): Extract<RequestBody, { readonly kind: "stream" }> => ({
   kind: "stream",
   prefix: new TextEncoder().encode(prefix),
 });

@@ -37,14 +37,36 @@ export type Inspected<Op extends Operation = Operation> = {
   readonly body: Body;
   /** Frames that say what the body contains; the pipeline adds the exchange. Each fits into one line. */
   readonly frames: readonly Omit<GitFrame, "x">[];
+  /**
+   * Set when the decision needs all of a body that is streamed: reads it as it is spooled, and says what it is. Throws
+   * what is wrong with it. Until then `operation` and `frames` are what its beginning says.
+   */
+  readonly unread?: (spooled: Spooled) => Promise<Inspected<Op>>;
   /** Set when the request alone does not tell all that a decision needs. */
   readonly unsettled?: Unsettled<Op>;
+};
+
+/** A request that is not what it should be: what was read of it is recorded, then `flaw` is the refusal. */
+export type Flawed<Op extends Operation = Operation> = Pick<
+  Inspected<Op>,
+  "abridged" | "outgoing" | "body"
+> & {
+  readonly operation: Op | Unknown;
+  readonly flaw: unknown;
+};
+
+/** A body on its way into the record, durable before it is shown. */
+export type Spooled = {
+  /** The next piece, from the first byte on, good until the next call; undefined at the end. */
+  readonly next: () => Promise<Uint8Array<ArrayBuffer> | undefined>;
+  /** Bytes that `next` has given, again, for as long as the exchange is under way. */
+  readonly again: (off: number, length: number) => Promise<Uint8Array<ArrayBuffer>>;
 };
 
 /** What to ask upstream, and what follows from the answer; undefined when there is none, which proves nothing. */
 export type Unsettled<Op extends Operation = Operation> = {
   readonly look: Inspected<Op>;
-  readonly settle: (answer: Uint8Array<ArrayBuffer> | undefined) => Inspected<Op>;
+  readonly settle: (answer: Uint8Array<ArrayBuffer> | undefined) => Promise<Inspected<Op>>;
 };
 
 export interface Adapter<Op extends Operation = Operation> {
@@ -53,9 +75,10 @@ export interface Adapter<Op extends Operation = Operation> {
   /**
    * Decodes a request into an operation without trusting it and without the network.
    * Reads no more of the body than it needs; the returned body yields every byte.
-   * Throws `Refusal("malformed")` when it cannot tell what is asked: never guesses.
+   * Throws `Refusal("malformed")` when it cannot tell what is asked: never guesses. What it has read of a body that is
+   * evidence of what was sent comes back with the flaw instead.
    */
-  inspect(incoming: Incoming): Promise<Inspected<Op>>;
+  inspect(incoming: Incoming): Promise<Inspected<Op> | Flawed<Op>>;
 
   /**
    * Sends it upstream through `send` and returns what the agent may see.

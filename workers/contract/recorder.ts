@@ -2,12 +2,26 @@
 import type { BodyEnd } from "#durable/format/frame.ts";
 import type { ExchangeId, SessionId } from "#durable/format/ids.ts";
 import type { Principal } from "#durable/format/principal.ts";
-import type { Answer, Begun, Opening, RequestTape, ResponseTape, SessionView } from "#durable/format/tape.ts";
+import type {
+  Answer,
+  Begun,
+  DecisionTape,
+  Opening,
+  RequestTape,
+  ResponseTape,
+  SessionView,
+} from "#durable/format/tape.ts";
 
 /** Held by the gateway. Every call returns only after what it was given is durable. */
 export interface Append {
   /** Records a request and its decision; opens the session when there is none. */
   begin(opening: Opening, tape: RequestTape): Promise<Answer<Begun>>;
+  /** Records bytes of a request body that began as spooled, at `off`: they leave only by the decision on all of them. */
+  spool(session: SessionId, x: ExchangeId, off: number, bytes: Uint8Array): Promise<Answer<null>>;
+  /** Spooled bytes again, from `off` on, a megabyte at most; for the inspection that decides on them. */
+  spooled(session: SessionId, x: ExchangeId, off: number): Promise<Answer<Uint8Array>>;
+  /** Records what a spooled body contains, and the decision on it. The clearance is for that body alone. */
+  decide(session: SessionId, x: ExchangeId, tape: DecisionTape): Promise<Answer<Begun>>;
   /** Whether the recorder answers; touches nothing. */
   ready(): Promise<Answer<null>>;
   /** Records a response head, and its body as far as it is given. Once per exchange. */
@@ -40,8 +54,10 @@ export interface Append {
   end(principal: Principal, session: SessionId): Promise<Answer<SessionView>>;
 }
 
-/** Held by egress: the rest of a streamed request body, recorded before it leaves. */
+/** Held by egress: the rest of a streamed request body, recorded before it leaves; and a spooled body, to be sent. */
 export interface Spool {
+  /** The spooled body that a clearance covers, from `off` on, a megabyte at most; nothing at its end. */
+  read(clearance: string, off: number): Promise<Answer<Uint8Array>>;
   append(clearance: string, off: number, bytes: Uint8Array): Promise<Answer<null>>;
   finish(clearance: string, off: number, end: BodyEnd): Promise<Answer<null>>;
 }

@@ -6,7 +6,7 @@ import type { ExchangeId, SessionId } from "#durable/format/ids.ts";
 import type { Principal } from "#durable/format/principal.ts";
 import type { Facts } from "#durable/format/question/question.ts";
 import type { Opening } from "#durable/format/tape.ts";
-import type { Adapter, Incoming, Inspected } from "#workers/adapters/adapter.ts";
+import type { Adapter, Flawed, Incoming, Inspected } from "#workers/adapters/adapter.ts";
 import type { Evaluator } from "#workers/contract/evaluator.ts";
 import type { Append } from "#workers/contract/recorder.ts";
 import type { GatewaySettings } from "#workers/contract/settings.ts";
@@ -29,6 +29,7 @@ export type Means = {
 export type Received = { readonly x: ExchangeId; readonly incoming: Incoming; readonly adapter: Adapter };
 export type Authenticated = Received & { readonly principal: Principal; readonly opening: Opening };
 export type Resolved = Authenticated & { readonly connection: Incoming["connection"] };
+export type Looked = Resolved & { readonly inspected: Inspected | Flawed };
 export type Read = Resolved & { readonly inspected: Inspected };
 export type Decided = Read & { readonly facts: Facts; readonly decision: Decision };
 export type Recorded = Decided & { readonly session: SessionId; readonly clearance: string | undefined };
@@ -37,4 +38,4 @@ declare const cleared: unique symbol;
 /** Only `clear` makes one. */
 export type Cleared = Recorded & { readonly clearance: string; readonly [cleared]: true };
 export type Forwarded = Cleared & { readonly response: Response };
-export type Reached = Received | Authenticated | Resolved | Read | Decided | Recorded;
+export type Reached = Received | Authenticated | Resolved | Looked | Read | Decided | Recorded;

@@ -56,6 +56,8 @@ async function send(
 function outgoingBody(body: Body, clearance: string, means: Means): BodyInit | null {
   if (body.kind === "none") return null;
   if (body.kind === "whole") return body.bytes;
+  // Egress has it from the recorder.
+  if (body.kind === "spooled") return null;
   const { readable, writable } =
     body.length === undefined
       ? new IdentityTransformStream()

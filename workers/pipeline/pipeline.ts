@@ -2,9 +2,10 @@
 import { refuse } from "./answer/refuse.ts";
 import { release } from "./answer/release.ts";
 import { authenticate } from "./authenticate.ts";
+import { spool } from "./body/spool.ts";
 import { clear } from "./clear.ts";
 import { decide } from "./decide.ts";
-import type { Means, Reached, Received } from "./exchange.ts";
+import type { Looked, Means, Reached, Read, Received } from "./exchange.ts";
 import { forward } from "./forward.ts";
 import { record } from "./record.ts";
 import { resolve } from "./resolve.ts";
@@ -17,9 +18,11 @@ export async function run(received: Received, means: Means): Promise<Response> {
     reached = authenticated;
     const resolved = resolve(authenticated, means);
     reached = resolved;
-    const inspected = await resolved.adapter.inspect(resolved.incoming);
-    reached = { ...resolved, inspected };
-    const read = await settle(reached, means);
+    const looked = { ...resolved, inspected: await resolved.adapter.inspect(resolved.incoming) };
+    reached = looked;
+    const spooled = await spool(sound(looked), means);
+    reached = spooled;
+    const read = await settle(sound(spooled), means);
     reached = read;
     const decided = await decide(read, means);
     reached = decided;
@@ -30,4 +33,10 @@ export async function run(received: Received, means: Means): Promise<Response> {
   } catch (thrown) {
     return refuse(thrown, reached, means);
   }
+}
+
+function sound(looked: Looked): Read {
+  const { inspected } = looked;
+  if ("flaw" in inspected) throw inspected.flaw;
+  return { ...looked, inspected };
 }

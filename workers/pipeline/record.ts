@@ -4,7 +4,7 @@ import { recordable } from "#durable/format/question/asked.ts";
 import { Refusal } from "#durable/format/refusal.ts";
 import type { RequestBody, RequestTape } from "#durable/format/tape.ts";
 import type { Body } from "#workers/wire/body.ts";
-import type { Decided, Means, Recorded } from "./exchange.ts";
+import type { Decided, Means, Read, Recorded } from "./exchange.ts";
 
 /** Letters of reasons that a decision frame, which is one line, has room for. */
 const REASON_MAX = 4_000;
@@ -13,9 +13,28 @@ const DENIED_MAX = 8_000;
 const MEMBERS_MAX = 64_000;
 
 export async function record(decided: Decided, means: Means): Promise<Recorded> {
-  const { x, connection, decision, inspected, opening } = decided;
-  const { operation, abridged, outgoing, frames, body } = inspected;
-  const tape: RequestTape = {
+  const { x, opening, inspected } = decided;
+  const { body } = inspected;
+  const decision = withQuestions(fitting(decided.decision), decided);
+  const tape = requestTape(decided);
+  const answer =
+    body.kind === "spooled"
+      ? await means.append.decide(body.session, x, {
+          git: tape.git,
+          decision,
+          length: body.length,
+          sha256: body.sha256,
+        })
+      : await means.append.begin(opening, { ...tape, body: known(body), decision });
+  if ("no" in answer) throw new Refusal(answer.no.code, answer.no.message);
+  const { session, clearance } = answer.ok;
+  return { ...decided, session, clearance };
+}
+
+/** The request itself, without its body and what was decided upon it. */
+export function requestTape({ x, connection, inspected }: Read): Omit<RequestTape, "body" | "decision"> {
+  const { operation, abridged, outgoing, frames } = inspected;
+  return {
     x,
     connection: connection.name,
     operation: abridged ?? operation,
@@ -24,16 +43,7 @@ export async function record(decided: Decided, means: Means): Promise<Recorded> 
     headers: outgoing.headers,
     git: frames.map((frame) => ({ ...frame, x })),
     bodies: connection.bodies,
-    body: known(body),
-    decision: withQuestions(
-      { ...decision, reason: decision.reason.slice(0, REASON_MAX), denied: first(decision.denied) },
-      decided,
-    ),
   };
-  const answer = await means.append.begin(opening, tape);
-  if ("no" in answer) throw new Refusal(answer.no.code, answer.no.message);
-  const { session, clearance } = answer.ok;
-  return { ...decided, session, clearance };
 }
 
 /** With what was asked, so that another policy set can be asked the same later. */
@@ -51,8 +61,16 @@ export function known(body: Body): RequestBody {
       return { kind: "whole", bytes: body.bytes };
     case "stream":
       return { kind: "stream", prefix: body.prefix };
+    case "spooled":
+      return { kind: "spooled" };
   }
 }
+
+const fitting = (decision: Decision): Decision => ({
+  ...decision,
+  reason: decision.reason.slice(0, REASON_MAX),
+  denied: first(decision.denied),
+});
 
 /** The first of many denied parts stand for the rest, whose refs the git frames list. */
 function first(denied: Decision["denied"]): Decision["denied"] {

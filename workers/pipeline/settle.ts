@@ -12,7 +12,7 @@ import { forward } from "./forward.ts";
 import { record } from "./record.ts";
 
 /** Longest answer that is read; a longer one settles nothing. */
-const ANSWER_MAX = 16 * 1024 * 1024;
+const ANSWER_MAX = 32 * 1024 * 1024;
 /** A push of many refs may need one answer for each. */
 const LOOKS_MAX = 16;
 
@@ -20,7 +20,8 @@ export async function settle(read: Read, means: Means): Promise<Read> {
   let { inspected } = read;
   for (let looks = 0; inspected.unsettled && looks < LOOKS_MAX; looks++) {
     const { look, settle } = inspected.unsettled;
-    inspected = settle(await ask({ ...read, inspected: look }, means));
+    const { body } = inspected;
+    inspected = { ...(await settle(await ask({ ...read, inspected: look }, means))), body };
   }
   return { ...read, inspected };
 }

@@ -13,7 +13,11 @@ import { readUtf8, sha256, toHex, utf8 } from "#durable/proof/bytes.ts";
 const LENGTH_MAX = 512 * 1024;
 
 /** What a clearance says of a body: all of it, or the part that was read to decide. */
-export function bodyClaims(body: RequestBody): ClearanceClaims["body"] {
+export function bodyClaims(
+  body:
+    | Exclude<RequestBody, { readonly kind: "spooled" }>
+    | Extract<ClearanceClaims["body"], { readonly kind: "spooled" }>,
+): ClearanceClaims["body"] {
   switch (body.kind) {
     case "none":
       return { kind: "none" };
@@ -21,6 +25,8 @@ export function bodyClaims(body: RequestBody): ClearanceClaims["body"] {
       return { kind: "whole", sha256: toHex(sha256(body.bytes)) };
     case "stream":
       return { kind: "stream", prefix: body.prefix.byteLength, sha256: toHex(sha256(body.prefix)) };
+    case "spooled":
+      return ordered(body);
   }
 }
 
@@ -108,6 +114,8 @@ function ordered(body: ClearanceClaims["body"]): ClearanceClaims["body"] {
       return { kind: body.kind, sha256: body.sha256 };
     case "stream":
       return { kind: body.kind, prefix: body.prefix, sha256: body.sha256 };
+    case "spooled":
+      return { kind: body.kind, length: body.length, sha256: body.sha256 };
   }
 }
 

@@ -1,4 +1,5 @@
 /** A request body of which a bounded prefix may have been read. */
+import type { SessionId } from "#durable/format/ids.ts";
 import { bodyStalled, inTime } from "./in-time.ts";
 
 export type Body =
@@ -11,7 +12,18 @@ export type Body =
       readonly prefix: Uint8Array<ArrayBuffer>;
       readonly rest: ReadableStream<Uint8Array>;
       readonly length: number | undefined;
+    }
+  /** In the record of a session, all of it, or all that was read before a flaw was found: `rest` is what still comes then. */
+  | {
+      readonly kind: "spooled";
+      readonly session: SessionId;
+      readonly length: number;
+      readonly sha256: string;
+      readonly rest: () => AsyncIterable<Uint8Array>;
     };
+
+/** A body as it was read off a request. */
+export type Peeked = Exclude<Body, { readonly kind: "spooled" }>;
 
 /** What is set aside at first: a sender that only claims a long body costs no more than this. */
 const FIRST = 16 * 1024;
@@ -27,7 +39,7 @@ export async function peek(
   limit: number,
   stallSeconds: number,
   enough: (bytes: Uint8Array<ArrayBuffer>) => boolean,
-): Promise<Body> {
+): Promise<Peeked> {
   const { body } = request;
   if (!body) return { kind: "none" };
   const length = declaredLength(request.headers);

@@ -4,8 +4,9 @@ import { expect, test } from "vitest";
 import { frameLine, LINE_MAX } from "#durable/format/frame.ts";
 import type { ExchangeId } from "#durable/format/ids.ts";
 import type { GitOperation } from "#durable/format/operation.ts";
-import { adapterContract, type Example, incomingOf } from "#test/unit/adapter-contract.ts";
-import { FETCH_MAX, gitAdapter, PUSH_PREFIX } from "#workers/adapters/git/adapter.ts";
+import { adapterContract, type Example, incomingOf, sound } from "#test/unit/adapter-contract.ts";
+import { FETCH_MAX, gitAdapter } from "#workers/adapters/git/adapter.ts";
+import { PUSH_PREFIX } from "#workers/adapters/git/push/inspect.ts";
 import { connection } from "./gateway.ts";
 import { commitEntry, id, packed, pkt, pushBody, type UpdateLine } from "./wire.ts";
 
@@ -78,16 +79,17 @@ adapterContract(gitAdapter, connection, [
   ),
 ]);
 
-const inspect = (example: Example) => gitAdapter.inspect(incomingOf(example, connection));
+const inspect = (example: Example, over: Partial<typeof connection> = {}) =>
+  sound(gitAdapter.inspect(incomingOf(example, { ...connection, ...over })));
 
-test("a push longer than what is held is decided by its beginning, and still comes out whole", async () => {
+test("where only refs are inspected, a push longer than what is held is decided by its beginning, and streams", async () => {
   const header = packed([commitEntry("one\n")], 2).subarray(0, -20);
   const example = post(
     "",
     "git-receive-pack",
     Buffer.concat([pushBody([one], CAPABILITIES, []), header, Buffer.from([0xb5, 0x0a]), long]),
   );
-  const { operation, frames, body } = await inspect(example);
+  const { operation, frames, body } = await inspect(example, { inspect: "refs" });
   expect(operation).toMatchObject({
     kind: "git.push",
     updates: [{ ref: "refs/heads/topic", change: "create" }],

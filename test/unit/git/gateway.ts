@@ -7,9 +7,9 @@ import { pipeline } from "node:stream/promises";
 import type { ConnectionName } from "#durable/format/ids.ts";
 import type { GitOperation } from "#durable/format/operation.ts";
 import { Refusal } from "#durable/format/refusal.ts";
+import { bytesOf, sound } from "#test/unit/adapter-contract.ts";
 import type { Incoming, Inspected } from "#workers/adapters/adapter.ts";
 import { gitAdapter } from "#workers/adapters/git/adapter.ts";
-import type { Body } from "#workers/wire/body.ts";
 import { environment, type Workspace } from "./repository.ts";
 
 export type Passed = {
@@ -23,7 +23,11 @@ export type Passed = {
 export type Send = (inspected: Inspected<GitOperation>, body: Uint8Array) => Promise<Response>;
 export type Gateway = { readonly url: string; readonly passed: Passed[]; stop(): Promise<void> };
 
-export const connection = { name: "code" as ConnectionName, kind: "git", bodies: "full" } as const;
+export const connection: Incoming["connection"] = {
+  name: "code" as ConnectionName,
+  kind: "git",
+  bodies: "full",
+};
 
 /** `judge` throws what is to be refused, as policy or the recorder would. */
 export async function startGateway(
@@ -61,7 +65,7 @@ async function serve(
   let response: Response;
   try {
     judge(incoming);
-    const inspected = await gitAdapter.inspect(incoming);
+    const inspected = await whole(await sound(gitAdapter.inspect(incoming)));
     operation = inspected.operation;
     let sent: Uint8Array | undefined;
     const outgoing: Send = async (asked) => {
@@ -86,6 +90,20 @@ async function serve(
   else reply.end();
 }
 
+/** A push that is spooled is read here as the pipeline would have it read, from memory. */
+async function whole(inspected: Inspected<GitOperation>): Promise<Inspected<GitOperation>> {
+  if (!inspected.unread) return inspected;
+  const bytes = new Uint8Array(await bytesOf(inspected.body));
+  let at = 0;
+  const next = async () => {
+    const piece = bytes.slice(at, at + 50_000);
+    at += piece.byteLength;
+    return piece.byteLength > 0 ? piece : undefined;
+  };
+  const again = async (off: number, length: number) => bytes.slice(off, off + length);
+  return { ...(await inspected.unread({ next, again })), body: { kind: "whole", bytes } };
+}
+
 function incomingOf(message: IncomingMessage): Incoming {
   const [path = "", query] = (message.url ?? "").split("?", 2);
   const hasBody = message.method === "POST";
@@ -96,14 +114,6 @@ function incomingOf(message: IncomingMessage): Incoming {
   };
   const request = new Request(`http://gateway${message.url}`, init);
   return { request, connection, path, query: query === undefined ? "" : `?${query}`, stallSeconds: 60 };
-}
-
-export async function bytesOf(body: Body): Promise<Uint8Array> {
-  if (body.kind === "none") return new Uint8Array(0);
-  if (body.kind === "whole") return body.bytes;
-  const chunks: Uint8Array[] = [body.prefix];
-  for await (const chunk of body.rest) chunks.push(chunk);
-  return Buffer.concat(chunks);
 }
 
 /** `git http-backend` as its web server would run it (RFC 3875). */

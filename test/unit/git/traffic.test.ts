@@ -171,7 +171,7 @@ test("a push that only deletes has no pack and passes", async () => {
 
 test.each([
   ["whole", 2, "all"],
-  ["streamed", 6, "leading"],
+  ["spooled", 6, "all"],
 ])("a long push is probed, sent in chunks and %s", async (_, megabytes, scanned) => {
   const path = await clone();
   const next = await commit(workspace, path, "big.bin", randomBytes(megabytes << 20));

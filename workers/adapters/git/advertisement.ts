@@ -1,7 +1,7 @@
 /** What a server advertises, less what would lead a client past the gateway or speak a dialect that is not decoded here. */
 import { Refusal } from "#durable/format/refusal.ts";
 import { byteStream } from "#workers/wire/byte-stream.ts";
-import { concat, FLUSH, lineOf, type Packet, PacketReader, packet } from "./pkt-line.ts";
+import { concat, FLUSH, lineOf, PACKET_MAX, type Packet, PacketReader, packet } from "./pkt-line.ts";
 
 /** A v2 advertisement is a dozen lines; this is a hundred times that. */
 export const ADVERTISEMENT_MAX = 1024 * 1024;
@@ -61,6 +61,63 @@ export function stripWhole(bytes: Uint8Array): Bytes | undefined {
     if (versionOf(read) === "v0") return undefined;
   }
   return strippedAll(read, packets);
+}
+
+/** The capability by which a server asks for packs that hold everything they build on. */
+const NO_THIN = "no-thin";
+/** `# service=…`, a flush and `version 1` come before the first ref at most. */
+const BEFORE_REFS = 4;
+
+/**
+ * A receive-pack advertisement that asks for self-contained packs as well, and how many bytes longer it is. The list of
+ * refs streams through. Without capabilities, as of a server that refuses, it is left as it is.
+ */
+export async function askForWholePacks(
+  body: ReadableStream<Uint8Array>,
+): Promise<{ readonly stream: ReadableStream<Uint8Array>; readonly added: number }> {
+  const reader = body.getReader();
+  const packets = new PacketReader("upstream_protocol");
+  const chunks: Uint8Array[] = [];
+  const read: Packet[] = [];
+  while (read.length < BEFORE_REFS) {
+    const { value, done } = await reader.read();
+    if (done) break;
+    chunks.push(value);
+    packets.feed(value);
+    for (let next = packets.next(); next && read.length < BEFORE_REFS; next = packets.next()) {
+      const payload = next.kind === "data" ? withNoThin(next.payload) : undefined;
+      if (payload) {
+        const begun = concat([...read.map(written), packet(payload), packets.rest()]);
+        const added = next.kind === "data" ? payload.byteLength - next.payload.byteLength : 0;
+        return { stream: resumed([begun], reader), added };
+      }
+      read.push(next);
+    }
+  }
+  return { stream: resumed(chunks, reader), added: 0 };
+}
+
+/** The first ref's line, which names the capabilities, with one more; undefined for any other, and where it has no room. */
+function withNoThin(payload: Uint8Array): Uint8Array | undefined {
+  const nul = payload.indexOf(0);
+  if (nul < 0) return undefined;
+  const line = payload.at(-1) === 10 ? payload.subarray(0, -1) : payload;
+  const known = new TextDecoder().decode(line.subarray(nul + 1)).split(" ");
+  const added = known.includes(NO_THIN) ? "" : ` ${NO_THIN}`;
+  const longer = concat([line, new TextEncoder().encode(`${added}\n`)]);
+  return longer.byteLength + 4 > PACKET_MAX ? undefined : longer;
+}
+
+function written(item: Packet): Bytes {
+  switch (item.kind) {
+    case "data":
+      return packet(item.payload);
+    case "flush":
+      return FLUSH;
+    case "delim":
+    case "response-end":
+      throw new Refusal("upstream_protocol", "The git server's answer is not an advertisement.");
+  }
 }
 
 /** Of a v2 advertisement that was read to its end. */

@@ -18,6 +18,10 @@ const strict = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
 export const FLUSH: Bytes = new Uint8Array(encoder.encode("0000"));
 export const DELIM: Bytes = new Uint8Array(encoder.encode("0001"));
 
+/** Whether this is a flush and nothing else. */
+export const isFlush = (bytes: Uint8Array): boolean =>
+  bytes.byteLength === 4 && bytes.every((byte) => byte === 0x30);
+
 const MARKS = ["flush", "delim", "response-end"] as const;
 
 /**

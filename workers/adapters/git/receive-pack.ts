@@ -1,9 +1,8 @@
 /** What a client asks of git-receive-pack: ref update commands and push options (gitprotocol-pack(5)), then a pack. */
 import { Refusal } from "#durable/format/refusal.ts";
 import { type Command, isRefName, isZero } from "./history/ref-update.ts";
+import type { ObjectFormat } from "./pack/bytes.ts";
 import { lineOf, readPacket, textOf } from "./pkt-line.ts";
-
-export type ObjectFormat = "sha1" | "sha256";
 
 export type Push = {
   readonly commands: readonly Command[];

@@ -46,7 +46,10 @@ async function recordRefusal(
       return undefined;
     }
     let session: SessionId;
+    const spooled =
+      "inspected" in reached && reached.inspected.body.kind === "spooled" && reached.inspected.body;
     if ("session" in reached) session = reached.session;
+    else if (spooled) session = spooled.session;
     else {
       const { session: named, ...own } = reached.opening;
       const tape = undecided(reached);
@@ -110,14 +113,16 @@ async function drain(
   { x, incoming }: Reached,
   means: Means,
 ): Promise<void> {
-  if (body.kind !== "stream" || body.rest.locked) return;
+  if (body.kind === "none" || body.kind === "whole" || (body.kind === "stream" && body.rest.locked)) return;
+  const held = body.kind === "stream" ? body.prefix.byteLength : body.length;
+  const rest = body.kind === "stream" ? arriving(body.rest, incoming.stallSeconds) : body.rest();
   const hash = createHash("sha256");
   let length = 0;
-  for await (const chunk of arriving(body.rest, incoming.stallSeconds)) {
+  for await (const chunk of rest) {
     hash.update(chunk);
     length += chunk.byteLength;
   }
-  await means.append.discarded(session, x, body.prefix.byteLength, length, hash.digest("hex"));
+  await means.append.discarded(session, x, held, length, hash.digest("hex"));
 }
 
 /** What a refused request may take of its line: a request is also refused for being too long for one. */

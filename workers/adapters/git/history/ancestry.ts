@@ -1,9 +1,9 @@
 /** Whether an update keeps history, when the pushed pack alone does not prove it: the server's own commits do. */
 import type { Commit } from "#durable/format/frame.ts";
 import type { GitFetch, RefUpdate } from "#durable/format/operation.ts";
+import type { ObjectFormat } from "../pack/bytes.ts";
 import { readPack } from "../pack/pack.ts";
 import { concat, DELIM, FLUSH, PacketReader, packet } from "../pkt-line.ts";
-import type { ObjectFormat } from "../receive-pack.ts";
 import { refUpdates } from "./ref-update.ts";
 
 /** Commits of one boundary are looked at together; more roots than that come from no ordinary push. */

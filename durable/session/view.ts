@@ -1,0 +1,31 @@
+/** A session as it is shown. */
+import type { SessionView } from "#durable/format/tape.ts";
+import type { Tally } from "#durable/store/frame-writer.ts";
+import type { SessionRows } from "#durable/store/session-rows.ts";
+import type { Ending, Opened } from "../session.ts";
+
+export function viewOf(
+  opened: Opened,
+  ending: Ending | undefined,
+  tally: Tally,
+  rows: SessionRows,
+): SessionView {
+  const { principal, client, conversation } = opened.opening;
+  const { frames, exchanges, denied, c2s, s2c } = tally;
+  const sealed = rows.fact<{ root: string }>("sealed");
+  return {
+    session: opened.session,
+    status: sealed ? "sealed" : ending ? "closing" : "open",
+    principal,
+    client,
+    ...(conversation === undefined ? {} : { conversation }),
+    openedAt: new Date(opened.at).toISOString(),
+    ...(ending && { endedAt: new Date(ending.at).toISOString(), reason: ending.reason }),
+    frames,
+    exchanges,
+    denied,
+    bytes: c2s + s2c,
+    backlog: rows.backlog(),
+    ...(sealed && { root: sealed.root }),
+  };
+}

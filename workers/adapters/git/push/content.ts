@@ -1,0 +1,48 @@
+/** All that a pushed pack brings: its commits, and the rest of it as far as it is asked for. */
+import type { Commit, PackSummary } from "#durable/format/frame.ts";
+import { Refusal } from "#durable/format/refusal.ts";
+import type { ObjectFormat } from "../pack/bytes.ts";
+import { readCommit } from "../pack/commit.ts";
+import { COMMITS_MAX } from "../pack/pack.ts";
+import { type PackSource, readWholePack, type Settled, type WholePack } from "../pack/whole-pack.ts";
+
+/** Bytes of commits that are held; a session's last head names every commit of its pushes. */
+const COMMITS_SIZE_MAX = 32 * 1024 * 1024;
+
+export type PushContent = {
+  readonly summary: PackSummary;
+  readonly commits: readonly Commit[];
+  /** Absent when only a beginning was read. */
+  readonly pack?: WholePack;
+};
+
+/** Reads a whole pack. Throws `Refusal`. */
+export async function readContent(source: PackSource, format: ObjectFormat): Promise<PushContent> {
+  const commits = new Map<string, Commit>();
+  let held = 0;
+  let blobs = 0;
+  let largest = 0;
+  let bytes = 0;
+  const see = ({ kind, id, size, content }: Settled): void => {
+    bytes += size;
+    if (kind === "blob") {
+      blobs += 1;
+      largest = Math.max(largest, size);
+    }
+    if (kind !== "commit" || !content || commits.has(id)) return;
+    held += size;
+    if (commits.size >= COMMITS_MAX || held > COMMITS_SIZE_MAX) throw tooMany();
+    commits.set(id, readCommit(id, content));
+  };
+  const pack = await readWholePack(source, format, see);
+  const { version, table } = pack;
+  const counts = { commits: commits.size, blobs, bytes, largest };
+  const summary = { version, objects: table.count, scanned: "all", unread: [], ...counts } as const;
+  return { summary, commits: [...commits.values()], pack };
+}
+
+const tooMany = () =>
+  new Refusal(
+    "too_large",
+    `The push has more than ${COMMITS_MAX} commits, or ${COMMITS_SIZE_MAX} bytes of them: push it in parts.`,
+  );

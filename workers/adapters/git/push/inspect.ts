@@ -1,0 +1,181 @@
+/** What a push would do: its commands at once, and its pack as far as its connection is inspected. */
+import type { Header } from "#durable/format/frame.ts";
+import type { GitFetch, GitOperation, GitPush, Unknown } from "#durable/format/operation.ts";
+import { Refusal } from "#durable/format/refusal.ts";
+import { peek } from "#workers/wire/body.ts";
+import { gunzip, isGzip } from "#workers/wire/gzip.ts";
+import type { Flawed, Incoming, Outgoing, Spooled } from "../../adapter.ts";
+import type { Endpoint } from "../endpoint.ts";
+import { abridged, pushFrames } from "../frames.ts";
+import { ancestryFetch, ancestryQuery, ancestryRequest, settleUpdate } from "../history/ancestry.ts";
+import { refUpdates } from "../history/ref-update.ts";
+import type { ObjectFormat } from "../pack/bytes.ts";
+import { readPack } from "../pack/pack.ts";
+import type { PackSource } from "../pack/whole-pack.ts";
+import { isFlush } from "../pkt-line.ts";
+import { decodePush, type Push } from "../receive-pack.ts";
+import { type PushContent, readContent } from "./content.ts";
+import { type Around, type GitInspected, inspectedOf } from "./inspected.ts";
+
+/** How much of a push is held at once; its commands are in there, or it is refused. What is longer is spooled. */
+export const PUSH_PREFIX = 4 * 1024 * 1024;
+
+type Bytes = Uint8Array<ArrayBuffer>;
+/** A push with what it brought, for as long as its effect is not settled. */
+type Known = {
+  readonly push: GitPush;
+  readonly content: PushContent;
+  readonly format: ObjectFormat;
+  readonly around: Around;
+};
+
+/** A push that cannot be read comes back with the flaw: what was sent is kept as evidence. */
+export async function inspectPush(
+  incoming: Incoming,
+  { repository }: Endpoint,
+  outgoing: Outgoing,
+): Promise<GitInspected | Flawed<GitOperation>> {
+  const { request, connection, stallSeconds } = incoming;
+  const gzip = isGzip(request.headers);
+  const body = await peek(request, PUSH_PREFIX, stallSeconds, () => false);
+  if (body.kind === "none") throw new Refusal("malformed", "The request has no body.");
+  const around = { connection, outgoing, body };
+  let operation: GitOperation | Unknown = { kind: "unknown" };
+  try {
+    const ended = body.kind === "whole";
+    const held = ended ? body.bytes : body.prefix;
+    const bytes = gzip ? gunzip(held, ended, 4 * PUSH_PREFIX) : held;
+    if (ended && isFlush(bytes))
+      return inspectedOf({ kind: "git.probe", repository, service: "git-receive-pack" }, [], around);
+    const decoded = decodePush(bytes, ended);
+    operation = pushOf(repository, decoded, []);
+    return await inspectPack({ repository, decoded, around }, bytes, ended, gzip);
+  } catch (flaw) {
+    const short = operation.kind === "unknown" ? undefined : abridged(operation);
+    return { operation, ...(short && { abridged: short }), outgoing, body, flaw };
+  }
+}
+
+type Asked = { readonly repository: string; readonly decoded: Push; readonly around: Around };
+
+async function inspectPack(asked: Asked, bytes: Bytes, ended: boolean, gzip: boolean): Promise<GitInspected> {
+  const { repository, decoded, around } = asked;
+  const { packAt, format, commands } = decoded;
+  const { inspect = "full" } = around.connection;
+  if (packAt === undefined)
+    return inspectedOf(
+      pushOf(repository, decoded, []),
+      pushFrames(refUpdates(commands, []), undefined),
+      around,
+    );
+  const pack = bytes.subarray(packAt);
+  if (inspect === "full" && ended) return readWhole(asked, inMemory(pack));
+  if (inspect === "full" && gzip) throw compressed();
+  const content: PushContent = readPack(pack, ended, format);
+  const known = { push: pushOf(repository, decoded, content.commits), content, format, around };
+  if (inspect === "refs") return unsettled(known, new Set());
+  const unread = (spooled: Spooled) => readWhole(asked, fromSpool(spooled, packAt));
+  return { ...inspectedOf(known.push, [], around), unread };
+}
+
+async function readWhole({ repository, decoded, around }: Asked, source: PackSource): Promise<GitInspected> {
+  const { format } = decoded;
+  const content = await readContent(source, format);
+  return unsettled(
+    { push: pushOf(repository, decoded, content.commits), content, format, around },
+    new Set(),
+  );
+}
+
+function pushOf(
+  repository: string,
+  { commands, capabilities, options }: Push,
+  commits: PushContent["commits"],
+): GitPush {
+  const updates = refUpdates(commands, commits);
+  return {
+    kind: "git.push",
+    repository,
+    updates,
+    capabilities,
+    options,
+    atomic: capabilities.includes("atomic"),
+  };
+}
+
+const inMemory = (pack: Bytes): PackSource => {
+  let given = false;
+  return {
+    next: async () => {
+      if (given) return undefined;
+      given = true;
+      return pack;
+    },
+    again: async (offset, length) => pack.subarray(offset, offset + length),
+  };
+};
+
+function fromSpool(spooled: Spooled, packAt: number): PackSource {
+  let skip = packAt;
+  return {
+    next: async () => {
+      for (;;) {
+        const piece = await spooled.next();
+        if (!piece) return undefined;
+        const rest = piece.subarray(skip);
+        skip -= piece.byteLength - rest.byteLength;
+        if (rest.byteLength > 0) return rest;
+      }
+    },
+    again: (offset, length) => spooled.again(packAt + offset, length),
+  };
+}
+
+/** The push with what to ask the server next, as long as an update might still prove to keep history. */
+function unsettled(known: Known, looked: ReadonlySet<string>): GitInspected {
+  const { push, content, format, around } = known;
+  const { updates } = push;
+  const inspected = inspectedOf(push, pushFrames(updates, settled(content, updates)), around);
+  const query = ancestryQuery(updates, content.commits, looked);
+  if (!query) return inspected;
+  const fetch = ancestryFetch(push.repository, query, format);
+  const look = lookOf(fetch, ancestryRequest(query, format), around);
+  const settle = async (answer: Bytes | undefined): Promise<GitInspected> => {
+    const settledUpdate = settleUpdate(query, content.commits, answer, format);
+    const next = updates.map((update) => (update === query.update ? settledUpdate : update));
+    return unsettled({ ...known, push: { ...push, updates: next } }, new Set([...looked, query.update.ref]));
+  };
+  return { ...inspected, unsettled: { look, settle } };
+}
+
+/** A fetch of the gateway's own, from the repository that is pushed to. */
+function lookOf(fetch: GitFetch, bytes: Bytes, { connection, outgoing }: Around): GitInspected {
+  const path = outgoing.path.replace(/git-receive-pack$/, "git-upload-pack");
+  const headers: Header[] = [
+    ["content-type", "application/x-git-upload-pack-request"],
+    ["accept", "application/x-git-upload-pack-result"],
+    ["git-protocol", "version=2"],
+  ];
+  const body = { kind: "whole", bytes } as const;
+  return inspectedOf(fetch, [], { connection, outgoing: { method: "POST", path, headers }, body });
+}
+
+/**
+ * Deltas of objects the server has are common in trees and blobs, and could hide a commit. They cannot when every commit
+ * the pushed history needs is in the pack, or is what the ref pointed to before: then none is listed as unread.
+ */
+function settled(content: PushContent, updates: GitPush["updates"]): PushContent {
+  const { summary, commits } = content;
+  const known = new Set([...commits.map(({ id }) => id), ...updates.map(({ old }) => old)]);
+  const needed = [
+    ...updates.filter(({ change }) => change !== "delete").map((update) => update.new),
+    ...commits.flatMap(({ parents }) => parents),
+  ];
+  return needed.every((id) => known.has(id)) ? { ...content, summary: { ...summary, unread: [] } } : content;
+}
+
+const compressed = () =>
+  new Refusal(
+    "too_large",
+    `A push over ${PUSH_PREFIX} bytes is not read under Content-Encoding: send it uncompressed, as git does.`,
+  );

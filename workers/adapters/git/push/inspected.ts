@@ -1,0 +1,18 @@
+/** An operation with the questions it makes, as the pipeline takes it. */
+import type { GitOperation } from "#durable/format/operation.ts";
+import type { Incoming, Inspected } from "../../adapter.ts";
+import { abridged } from "../frames.ts";
+import { questionsOf } from "../questions.ts";
+
+export type GitInspected = Inspected<GitOperation>;
+export type Around = Pick<Incoming, "connection"> & Pick<GitInspected, "outgoing" | "body">;
+
+export function inspectedOf(
+  operation: GitOperation,
+  frames: GitInspected["frames"],
+  { connection, outgoing, body }: Around,
+): GitInspected {
+  const short = abridged(operation);
+  const questions = questionsOf(operation, connection);
+  return { operation, ...(short && { abridged: short }), questions, outgoing, body, frames };
+}
