@@ -1,10 +1,12 @@
-/** Bundles the workers: `dist/main.js`, its chunks and `cedar.wasm`, with a digest over them in `dist/build.json`. */
+/** Bundles the workers: `dist/main.js`, its chunks and `cedar.wasm`, with a digest over them in `dist/build.json`; and the page. */
 import { createHash } from "node:crypto";
 import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { basename, join } from "node:path";
 import { pathToFileURL } from "node:url";
 import { build as esbuild } from "esbuild";
 import * as v from "valibot";
+import { bundlePage } from "./export/bundle-page.ts";
+import { PAGE_NAME } from "./export/write-page.ts";
 
 export const ROOT = join(import.meta.dirname, "..");
 export const DIST = join(ROOT, "dist");
@@ -48,6 +50,7 @@ export async function build(entry = ENTRY, out = DIST): Promise<Build> {
   mkdirSync(out, { recursive: true });
   const contents = new Map(result.outputFiles.map((file) => [basename(file.path), file.contents]));
   contents.set("cedar.wasm", readFileSync(CEDAR));
+  contents.set(PAGE_NAME, Buffer.from(await bundlePage()));
   for (const [name, bytes] of contents) replace(join(out, name), bytes);
   for (const name of readdirSync(out)) {
     // What another build is about to rename is not ours to remove.

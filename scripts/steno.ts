@@ -42,6 +42,12 @@ const COMMANDS: Readonly<Record<string, Command>> = {
     does: "cosign that logs only grow; makes its key at the first start",
     load: async () => (await import("./witness/witness.ts")).witness,
   },
+  export: {
+    usage:
+      "export PATH|s3://BUCKET/PREFIX --html [--session ID] [-o FILE] [--endpoint URL] [--region NAME] [--json]",
+    does: "one session as a page that opens without a network, verifies itself and replays it",
+    load: async () => (await import("./export/export.ts")).exportSession,
+  },
   keys: {
     usage: "keys init|show [--config steno.toml] [--json]",
     does: "make the node's keys, or show the public ones",

@@ -4,6 +4,7 @@ import type { Source } from "#durable/proof/read/source.ts";
 import { verifyApart } from "#durable/proof/verify/session.ts";
 import { examineSegment } from "#durable/proof/verify/tape/examine.ts";
 import { reason } from "#scripts/config/finding.ts";
+import { openPageEvidence } from "#scripts/export/read-page.ts";
 import { bucketSource } from "./bucket.ts";
 import type { Order, Reply, Start, Task, Whereabouts } from "./crew.ts";
 import { folderSource } from "./folder.ts";
@@ -39,6 +40,8 @@ function sourceAt(place: Whereabouts): Source {
   switch (place.kind) {
     case "folder":
       return folderSource(place.root);
+    case "page":
+      return openPageEvidence(place.file).source;
     case "bucket":
       return bucketSource(place.url, place.options).source;
   }

@@ -10,6 +10,7 @@ import type { BucketOptions } from "./bucket.ts";
 /** Where the evidence is, as plain values: every thread makes the same source of it. */
 export type Whereabouts =
   | { readonly kind: "folder"; readonly root: string }
+  | { readonly kind: "page"; readonly file: string }
   | { readonly kind: "bucket"; readonly url: string; readonly options: BucketOptions };
 
 export type Task =

@@ -5,6 +5,7 @@ import * as v from "valibot";
 import { SessionId } from "#durable/format/ids.ts";
 import { sessionFolder } from "#durable/format/layout.ts";
 import type { Source } from "#durable/proof/read/source.ts";
+import { openPageEvidence } from "#scripts/export/read-page.ts";
 import { type BucketOptions, bucketSource, isBucketUrl } from "./bucket.ts";
 import type { Whereabouts } from "./crew.ts";
 import { folderSource } from "./folder.ts";
@@ -68,8 +69,11 @@ const archiveAt = (root: string) => ({ kind: "archive", ...at(root) }) as const;
 
 /** A seal or a log entry: in its archive, whose keys are then at hand, or anywhere else. */
 async function inFile(file: string, path: string): Promise<Place> {
+  if (file.endsWith(".html")) return inPage(file);
   if (!file.endsWith(".sigstore.json"))
-    throw new Error(`${path} is not the bundle of a head (seal.sigstore.json, or of a log entry)`);
+    throw new Error(
+      `${path} is not the bundle of a head (seal.sigstore.json, or of a log entry), nor a session's page (.html)`,
+    );
   // log/entry/<index>…, sessions/<yyyy>/<mm>/<dd>/<session>/seal…
   for (const up of ["../../..", "../../../../../.."]) {
     const above = resolve(file, up);
@@ -77,6 +81,12 @@ async function inFile(file: string, path: string): Promise<Place> {
       return { kind: "bundle", ...at(above), object: relative(above, file) };
   }
   return { kind: "bundle", ...at(dirname(file)), object: basename(file) };
+}
+
+/** The evidence that a session's page carries, whatever the page itself says of it. */
+async function inPage(file: string): Promise<Place> {
+  const { session, source } = openPageEvidence(file);
+  return { kind: "archive", root: file, source, where: { kind: "page", file }, only: session };
 }
 
 /** A place that cannot be looked at is not one that holds evidence: the caller then says what it found nowhere. */

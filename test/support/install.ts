@@ -7,6 +7,7 @@ const packages = [
   "ceph-common",
   "ceph-mon",
   "ceph-osd",
+  "chromium",
   "fcgiwrap",
   "git",
   "gitolite3",
