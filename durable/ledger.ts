@@ -1,7 +1,7 @@
 /** LedgerObject: the transparency log. Gives every head its place, and all else the node attests; signs checkpoints; publishes. */
 import { DurableObject } from "cloudflare:workers";
 import type { NotBefore } from "#durable/format/head.ts";
-import type { SessionId } from "#durable/format/ids.ts";
+import { type SessionId, ulid } from "#durable/format/ids.ts";
 import { CHECKPOINT, entryKey } from "#durable/format/layout.ts";
 import type { Attestation } from "#durable/format/log/attestation.ts";
 import { encodeAttestation, factsDigest } from "#durable/proof/attestation.ts";
@@ -23,7 +23,9 @@ import {
 } from "#durable/store/log/rows.ts";
 import { migrate } from "#durable/store/migrations.ts";
 import { nextDelay } from "#durable/store/outbox.ts";
+import { type Last, probeDue, readLast } from "#durable/store/probe/daily.ts";
 import { alert, type Means } from "./means.ts";
+import { epoch } from "./run.ts";
 
 /** A checkpoint is signed again after this, though nothing was added: silence can be proven too. */
 const SIGN_AGAIN_SECONDS = 600;
@@ -42,7 +44,7 @@ const LOOK_MS = 1_000;
 export abstract class LedgerObject extends DurableObject {
   protected abstract readonly means: Pick<
     Means,
-    "archive" | "sign" | "sealPub" | "log" | "witnesses" | "now"
+    "archive" | "sign" | "sealPub" | "log" | "witnesses" | "prober" | "now" | "random"
   >;
   #rows!: LedgerRows;
   #publishing: Promise<void> | undefined;
@@ -51,6 +53,7 @@ export abstract class LedgerObject extends DurableObject {
   /** Why this ledger signs nothing, and takes nothing: it is not the one that wrote the archive. */
   #refused: string | undefined;
   #attempts = 0;
+  #probing = false;
   readonly #recent = new Map<number, string>();
   /** When a policy set ceased to be the newest. */
   readonly #policies = new Map<string, number>();
@@ -154,6 +157,7 @@ export abstract class LedgerObject extends DurableObject {
   }
 
   override async alarm(): Promise<void> {
+    this.#probeWhenDue();
     try {
       await this.publish();
       if (this.#signDue()) await this.#round();
@@ -166,6 +170,29 @@ export abstract class LedgerObject extends DurableObject {
     }
     const last = this.#rows.published();
     if (last) await this.#due((last.at + SIGN_AGAIN_SECONDS) * 1000);
+  }
+
+  /** Never waited for: a store that does not answer delays nothing. What fails is tried again when the alarm next rings. */
+  #probeWhenDue(): void {
+    const { prober, now, random } = this.means;
+    const last = readLast(this.#rows.fact("probe"));
+    if (!prober || this.#probing || !probeDue(last, epoch(), now())) return;
+    const probing = async () => {
+      const probed = await prober.probe(ulid(now(), random(10)));
+      const n = (last?.n ?? 0) + 1;
+      const next = JSON.stringify({ at: now(), run: epoch(), n } satisfies Last);
+      const facts = { kind: "storage-probe", ...probed } as const;
+      await this.#attest(String(n), facts, () => this.#rows.setFact("probe", next));
+      if (probed.archive === "s3" && probed.grade === "limited")
+        alert("archive_limited", { reasons: probed.reasons.join("; ") });
+    };
+    this.#probing = true;
+    const done = probing()
+      .catch((cause: unknown) => alert("archive_not_probed", { cause: String(cause) }))
+      .finally(() => {
+        this.#probing = false;
+      });
+    this.ctx.waitUntil(done);
   }
 
   /** One checkpoint and everything of it; rounds never overlap. */

@@ -8,6 +8,7 @@ import type { Opening, SessionView } from "#durable/format/tape.ts";
 import type { LogSigner } from "#durable/proof/log/checkpoint.ts";
 import type { Archive } from "#durable/store/archive.ts";
 import type { Witness } from "#durable/store/log/publish.ts";
+import type { Prober } from "#durable/store/probe/probe.ts";
 import type { JournalBatch } from "./journal.ts";
 
 export type Limits = {
@@ -64,6 +65,8 @@ export interface Journal {
 export type Means = {
   readonly limits: Limits;
   readonly archive: Archive;
+  /** Puts the archive's store to the test; absent where nothing is to be probed. */
+  readonly prober?: Prober | undefined;
   /** ECDSA P-256 over SHA-256, as r||s. */
   readonly sign: (bytes: Uint8Array<ArrayBuffer>) => Promise<Uint8Array<ArrayBuffer>>;
   /** PEM, SubjectPublicKeyInfo. */

@@ -4,8 +4,9 @@ import { toHex } from "#durable/proof/bytes.ts";
 import { subtleSigner } from "#durable/proof/dsse.ts";
 import { logKeys } from "#durable/proof/log/checkpoint.ts";
 import { readLogPems } from "#durable/proof/log/trust.ts";
-import type { Archive } from "#durable/store/archive.ts";
 import { directoryArchive } from "#durable/store/directory-archive.ts";
+import { directoryProbe } from "#durable/store/probe/directory-probe.ts";
+import { s3Probe } from "#durable/store/probe/s3-probe.ts";
 import { s3Archive } from "#durable/store/s3-archive.ts";
 import { directoryOf, journalOf, ledgerOf, sessionOf } from "#durable/stubs.ts";
 import { type Env, recorderEnv } from "./env.ts";
@@ -26,7 +27,7 @@ function makeMeans(raw: Env): Means {
   const logPub = readLogPems(env.logPub, env.logPqPub);
   return {
     limits: settings,
-    archive: archiveOf(env),
+    ...storeOf(env),
     sign: async (bytes) => new Uint8Array(await subtleSigner(env.sealKey)(bytes)),
     sealPub: env.sealPub,
     log: {
@@ -69,10 +70,19 @@ function makeMeans(raw: Env): Means {
   };
 }
 
-function archiveOf(env: ReturnType<typeof recorderEnv>): Archive {
+/** A probe takes some fourteen calls. */
+const PROBE_MS = 120_000;
+
+function storeOf(env: ReturnType<typeof recorderEnv>): Pick<Means, "archive" | "prober"> {
   const { archive } = env.settings;
   const { retentionDays } = archive;
-  if (archive.kind === "directory")
-    return directoryArchive({ fetch: (url, init) => fetch(url, init), retentionDays });
-  return s3Archive({ ...archive, ...env.archiveKeys(), now: () => Date.now(), timeoutMs: 60_000 });
+  if (archive.kind === "directory") {
+    const store = directoryArchive({ fetch: (url, init) => fetch(url, init), retentionDays });
+    return { archive: store, prober: directoryProbe(store) };
+  }
+  const place = { ...archive, ...env.archiveKeys(), now: () => Date.now() };
+  return {
+    archive: s3Archive({ ...place, timeoutMs: 60_000 }),
+    prober: s3Probe({ ...place, timeoutMs: PROBE_MS }),
+  };
 }

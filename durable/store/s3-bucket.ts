@@ -1,6 +1,7 @@
 /** The S3 calls the archive makes of one bucket. It judges nothing: errors are the SDK's, and writes go out once. */
 import { createHash } from "node:crypto";
 import {
+  DeleteObjectCommand,
   GetObjectCommand,
   HeadObjectCommand,
   type HeadObjectCommandOutput,
@@ -136,6 +137,12 @@ export class S3Bucket {
       VersionId: version,
       Retention: { Mode: "COMPLIANCE", RetainUntilDate: new Date(until) },
     });
+    await this.#reader.send(command, { abortSignal: signal });
+  }
+
+  /** Deletes one version, or one delete marker. */
+  async remove(key: string, version: string, signal: AbortSignal): Promise<void> {
+    const command = new DeleteObjectCommand({ Bucket: this.#bucket, Key: key, VersionId: version });
     await this.#reader.send(command, { abortSignal: signal });
   }
 

@@ -104,7 +104,7 @@ describe("a session that is sealed into the store", () => {
   test("is retained in COMPLIANCE mode for as long as was promised, object by object, and cannot be deleted", async () => {
     const s3 = ceph.client();
     const { Versions = [] } = await s3.send(new ListObjectVersionsCommand({ Bucket: ceph.bucket }));
-    const free = /^steno\/(trust\/.*|log\/checkpoint|log\/tile\/.*\.p\/\d+)$/;
+    const free = /^steno\/(trust\/.*|probe\/.*|log\/checkpoint|log\/tile\/.*\.p\/\d+)$/;
     const locked = Versions.filter(({ Key = "" }) => !free.test(Key));
     expect(locked.filter(({ Key = "" }) => Key.includes(session)).length).toBeGreaterThan(2);
     expect(new Set(locked.map(({ Key = "" }) => Key.replace(/^steno\/(sessions|log)\/.*/, "$1")))).toEqual(

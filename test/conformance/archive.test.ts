@@ -8,6 +8,7 @@ import type { Readable } from "node:stream";
 import { build } from "esbuild";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { ArchiveFault, type Stored } from "#durable/store/archive.ts";
+import { s3Probe } from "#durable/store/probe/s3-probe.ts";
 import { directoryEndpoint } from "#scripts/archive/directory-endpoint.ts";
 import { type S3Server, startS3 } from "#test/support/servers/s3.ts";
 import { archiveContract, bytesOf, fresh, keysOf, sha256, some } from "#test/unit/store/archive-contract.ts";
@@ -36,6 +37,30 @@ describe("Ceph", () => {
     const bytes = some(64 * MIB);
     expect((await archive.put(key, bytes, { locked: true })).sha256).toBe(sha256(bytes));
     expect(sha256((await archive.get(key)) ?? new Uint8Array())).toBe(sha256(bytes));
+  });
+
+  test("is probed: it keeps what is locked, takes second puts, and is graded limited for that alone", async () => {
+    const place = { ...store, prefix: "probed/", now: Date.now, timeoutMs: 30_000 };
+    const { grade, results, reasons } = await s3Probe(place).probe("one");
+    expect(results.map(({ name, outcome }) => `${name} ${outcome}`)).toEqual([
+      "create held",
+      "retention held",
+      "second-put failed",
+      "race failed",
+      "delete-version held",
+      "shorten held",
+    ]);
+    expect(grade).toBe("limited");
+    expect(reasons.join()).toMatch(/^second-put: .*,race: of 8 puts of one key at once, 8 are taken$/);
+  });
+
+  test("of a bucket without Object Lock the probe says so", async () => {
+    const place = { ...store, bucket: "plain", prefix: "probed/", now: Date.now, timeoutMs: 30_000 };
+    const { grade, reasons } = await s3Probe(place).probe("two");
+    expect({ grade, first: reasons[0] }).toMatchObject({
+      grade: "limited",
+      first: expect.stringMatching(/^create: a put with Object Lock COMPLIANCE is refused: 4\d\d$/),
+    });
   });
 
   test("a wrong secret is a fault that says so", async () => {

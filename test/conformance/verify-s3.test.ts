@@ -124,7 +124,9 @@ test("a copy that is kept for less than the heads promise is found object by obj
   const verified = JSON.parse(out) as { integrity: string; findings: { code: string; object: string }[] };
   expect(new Set(verified.findings.map((finding) => finding.code))).toEqual(new Set(["retention_short"]));
   const objects = verified.findings.map(({ object }) => object);
-  expect(objects.toSorted()).toEqual(keys.filter((key) => /^(sessions|log\/entry)\//.test(key)).toSorted());
+  expect(objects.toSorted()).toEqual(
+    keys.filter((key) => /^(sessions|log\/(entry|checkpoints))\//.test(key)).toSorted(),
+  );
   expect(verified.integrity).toBe("VALID");
   expect(code).toBe(1);
 });

@@ -9,6 +9,7 @@ import { subtleSigner } from "#durable/proof/dsse.ts";
 import { toPem } from "#durable/proof/key.ts";
 import { type LogSigner, logKeys } from "#durable/proof/log/checkpoint.ts";
 import { SessionObject as SessionBase } from "#durable/session.ts";
+import type { Prober } from "#durable/store/probe/probe.ts";
 import { directoryOf, journalOf, ledgerOf, sessionOf } from "#durable/stubs.ts";
 import { logSigner, ORIGIN } from "#test/support/log-signer.ts";
 import { MemoryArchive } from "./memory-archive.ts";
@@ -21,6 +22,8 @@ type Bindings = {
 };
 
 export const archive = new MemoryArchive();
+/** What probes the store, when a test says so. */
+export const store: { prober?: Prober } = {};
 /** Milliseconds that a test has let pass. */
 export const clock = { ahead: 0 };
 export const limits: { -readonly [K in keyof Limits]: Limits[K] } = {
@@ -62,6 +65,9 @@ function meansOf(env: Bindings): Means {
   return {
     limits,
     archive,
+    get prober() {
+      return store.prober;
+    },
     sign: async (bytes) => new Uint8Array(await subtleSigner(await privateKey())(bytes)),
     sealPub: pem,
     pseudonym: async (text) =>

@@ -7,6 +7,7 @@ import { openSaid } from "../seal.ts";
 import { ahead } from "./ahead.ts";
 import type { Context } from "./context.ts";
 import { checkEntry, openNote } from "./log/entry.ts";
+import type { Made } from "./log/retention.ts";
 import type { TreeClaims } from "./log/tree.ts";
 
 /** A place in the ledger whose head could be read. */
@@ -23,6 +24,8 @@ export type Ledger = {
   /** The ledger's name, as most heads have it. */
   readonly origin: string | undefined;
   readonly tree: TreeClaims;
+  /** Of every entry that is trusted; empty unless all of them are asked after. */
+  readonly made: readonly Made[];
 };
 
 /** Entries that are asked of the source, and their signatures, before their turn: a store answers late, and has no hurry. */
@@ -47,6 +50,7 @@ export async function readLedger(context: Context, extent: Extent): Promise<Ledg
   const origins = new Map<string, number>();
   const tree: TreeClaims = { leaves: new Map(), claims: [] };
   const said: SaidEntry[] = [];
+  const made: Made[] = [];
   let signed = 0;
   let [next, read] = [0, 0];
   const open = async (index: number) => {
@@ -75,6 +79,9 @@ export async function readLedger(context: Context, extent: Extent): Promise<Ledg
     const before = asked ? statement?.predicate.notBefore : undefined;
     if (before) tree.claims.push({ code: "head_not_before", object, ...before, index });
     if (!wrong || /_(signature|unknown)$/.test(wrong.code)) signed += 1;
+    const { madeAt, ...more } = statement?.predicate ?? attested?.predicate ?? {};
+    if (madeAt !== undefined && !wrong && all)
+      made.push({ index, at: Date.parse(madeAt), ...("retention" in more && { retention: more.retention }) });
     if (attested && all) said.push({ index, attested, trusted: !wrong });
     if (!statement) continue;
     const { session } = statement.predicate;
@@ -86,7 +93,7 @@ export async function readLedger(context: Context, extent: Extent): Promise<Ledg
   }
   const [origin] = [...origins].sort((a, b) => b[1] - a[1])[0] ?? [];
   checkSaid(context, said, sessions);
-  return { sessions, entries: indexes.length, signed, origin, tree };
+  return { sessions, entries: indexes.length, signed, origin, tree, made };
 }
 
 const sizeOf = ({ predicate: { segments } }: Statement): SessionSize => ({
