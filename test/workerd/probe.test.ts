@@ -31,6 +31,7 @@ afterEach(() => {
 const begun = async () => {
   await ledger().attest("first", { kind: "index", date: "2026-11-22", objects: [] });
 };
+const soon = (holds: () => void | Promise<void>) => vi.waitFor(holds, { timeout: 8_000 });
 const keysOfProbes = async (): Promise<string[]> =>
   (await rowsOf(stub(), "SELECT key FROM entry WHERE key LIKE 'storage-probe %' ORDER BY idx")).map(
     ({ key }) => String(key),
@@ -46,7 +47,7 @@ test("what a probe found is in the log, once a run and again after a day", async
   };
   await begun();
   await ring();
-  await vi.waitFor(async () => expect(await keysOfProbes()).toEqual(["storage-probe 1"]));
+  await soon(async () => expect(await keysOfProbes()).toEqual(["storage-probe 1"]));
   await ring();
   await evictDurableObject(stub());
   await begun();
@@ -54,7 +55,7 @@ test("what a probe found is in the log, once a run and again after a day", async
   expect(await keysOfProbes()).toEqual(["storage-probe 1"]);
   clock.ahead += 86_400_000;
   await ring();
-  await vi.waitFor(async () => expect(await keysOfProbes()).toEqual(["storage-probe 1", "storage-probe 2"]));
+  await soon(async () => expect(await keysOfProbes()).toEqual(["storage-probe 1", "storage-probe 2"]));
   expect(new Set(ids).size).toBe(2);
   await ledger().publish();
   const { attested } = await openSaid(archive.objects.get(entryKey(1)) ?? new Uint8Array(), undefined);
@@ -82,7 +83,7 @@ test("a store that does not answer the probe delays no head, no seal and no othe
   expect(asked).toBe(1);
   expect(archive.objects.has(entryKey(1))).toBe(true);
   answer(probed);
-  await vi.waitFor(async () => expect(await keysOfProbes()).toEqual(["storage-probe 1"]));
+  await soon(async () => expect(await keysOfProbes()).toEqual(["storage-probe 1"]));
 });
 
 test("a probe that failed is tried again when the alarm next rings, and one that SQL did not keep too", async () => {
@@ -96,16 +97,16 @@ test("a probe that failed is tried again when the alarm next rings, and one that
   };
   await begun();
   await ring();
-  await vi.waitFor(() => expect(asked).toBe(1));
+  await soon(() => expect(asked).toBe(1));
   const healed = await refuseInserts(stub(), "fact");
   await ledger().attest("second", { kind: "index", date: "2026-11-23", objects: [] });
   await ring();
-  await vi.waitFor(() => expect(asked).toBe(2));
+  await soon(() => expect(asked).toBe(2));
   expect(await keysOfProbes()).toEqual([]);
   await healed();
   await evictDurableObject(stub());
   await ledger().attest("third", { kind: "index", date: "2026-11-24", objects: [] });
   await ring();
-  await vi.waitFor(async () => expect(await keysOfProbes()).toEqual(["storage-probe 1"]));
+  await soon(async () => expect(await keysOfProbes()).toEqual(["storage-probe 1"]));
   expect(asked).toBe(3);
 });
