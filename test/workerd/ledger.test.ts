@@ -149,7 +149,7 @@ describe("rounds", () => {
     await ledger().publish();
     expect(keys("log/checkpoints/").map((key) => key.split("/")[2]?.split("-")[0])).toEqual(["512", "600"]);
     expect(await findings()).toEqual([]);
-  });
+  }, 30_000);
 
   test("ten minutes without an entry give the same tree a newer checkpoint, and nothing else", async () => {
     await append(1);
