@@ -140,6 +140,8 @@ export abstract class DirectoryObject extends DurableObject {
 
   async #round(): Promise<void> {
     const set = await this.ctx.storage.getAlarm();
-    if (set === null) await this.ctx.storage.setAlarm(this.means.now() + ROUND_MS);
+    // One that is late is lost, or the runtime waits before it tries again.
+    if (set === null || set < this.means.now() - ROUND_MS)
+      await this.ctx.storage.setAlarm(this.means.now() + ROUND_MS);
   }
 }

@@ -5,8 +5,8 @@ import { bytesName, framesName, SEAL_NAME, sessionFolder } from "#durable/format
 import { principalKey } from "#durable/format/principal.ts";
 import { concat, sha256, toBase64, toHex, utf8 } from "#durable/proof/bytes.ts";
 import { readPem } from "#durable/proof/key.ts";
-import { Range, rangeOf } from "#durable/proof/merkle.ts";
-import { consistencyProof } from "#durable/proof/proofs.ts";
+import { Range, rangeFrom, rangeOf } from "#durable/proof/merkle.ts";
+import { consistencyBetween } from "#durable/proof/proofs.ts";
 import { sealHead } from "#durable/proof/seal.ts";
 import type { Tally } from "#durable/store/frame-writer.ts";
 import type { HeadRow, SegmentRow, SessionRows } from "#durable/store/session-rows.ts";
@@ -15,9 +15,10 @@ import type { Ending, Opened } from "./session.ts";
 import { compress } from "./zstd.ts";
 
 /** Objects of many megabytes are held whole while they are put: one at a time in a recorder, whatever it has to seal. */
-let carrying: { readonly until: number } | undefined;
-/** Longer than any put takes. A session whose object died under a put never says that it is done. */
-const CARRY_MS = 150_000;
+let carrying: { until: number } | undefined;
+/** Who carries says again and again that it still does: a session whose object died under a put never says that it is done. */
+const CARRY_MS = 10_000;
+const CARRY_AGAIN_MS = 1_000;
 
 /** Frames after which a progress head is made, whatever the clock says (EVIDENCE §3). */
 export const HEAD_FRAMES = 5_000;
@@ -53,7 +54,7 @@ export async function seal(sealing: Sealing): Promise<{ readonly root: string } 
 /** Signs the next head and gives it its place in the ledger. A head that was signed before the crash is used again. */
 export async function signHead(sealing: Sealing, status: HeadStatus): Promise<HeadRow> {
   const { means, rows, opened } = sealing;
-  const last = rows.heads().at(-1);
+  const last = rows.lastHead();
   const unplaced = last && last.entry === null ? last : undefined;
   const wanted = unplaced ?? (last && says(last, status) ? last : await makeHead(sealing, status));
   if (wanted.entry !== null) return wanted;
@@ -85,7 +86,7 @@ const tallyOf = (rows: SessionRows): Tally => {
 };
 
 function headDue({ means, rows }: Sealing): boolean {
-  const last = rows.heads().at(-1);
+  const last = rows.lastHead();
   const { frames } = tallyOf(rows);
   if (!last || frames <= last.size) return false;
   const made = Date.parse(headOf(last).madeAt);
@@ -96,10 +97,12 @@ async function makeHead(sealing: Sealing, status: HeadStatus): Promise<HeadRow> 
   const { means, rows, opened, ending } = sealing;
   const { archive, now } = means;
   // From what is durable, not from what is being written: a head never covers a frame that could be lost.
-  const leaves = concat(rows.leaves());
-  const size = leaves.byteLength / 32;
-  const root = toBase64(rangeOf(leaves).root());
-  const previous = rows.heads().at(-1);
+  const previous = rows.lastHead();
+  const old = previous ? rangeOfHead(rows, previous) : new Range();
+  const more = rangeFrom(old.end, rows.leavesFrom(old.end));
+  const tree = old.copy().append(more);
+  const size = tree.end;
+  const root = toBase64(tree.root());
   const { exchanges, c2s, s2c, denied, gaps, policy } = tallyOf(rows);
   const head: Head = {
     session: opened.session,
@@ -110,7 +113,7 @@ async function makeHead(sealing: Sealing, status: HeadStatus): Promise<HeadRow> 
       previous: {
         size: previous.size,
         rootHash: previous.root,
-        consistency: consistencyProof(leaves, previous.size).map(toBase64),
+        consistency: consistencyBetween(old, more).map(toBase64),
       },
     }),
     ...(opened.notBefore && { notBefore: opened.notBefore }),
@@ -136,23 +139,25 @@ async function makeHead(sealing: Sealing, status: HeadStatus): Promise<HeadRow> 
       ? []
       : rows.pushed().map((oid) => ({ ref: `commit/${oid}`, oid }));
   const bundle = JSON.stringify(await sealHead(head, commits, readPem(means.sealPub), means.sign));
-  const row = { n: head.n, size, root, bundle };
+  const row = { n: head.n, size, root, bundle, range: JSON.stringify(tree.serialise()) };
   rows.addHead(row);
   return { ...row, entry: null };
 }
 
-function entryOf(rows: SessionRows, { kind, n, sha256, bytes, first, frames }: SegmentRow): SegmentEntry {
-  if (kind === "bytes") return { name: bytesName(n), sha256, bytes };
-  const leaves = rows.segmentLeaves(n);
-  const range = rangeAt(leaves, first);
-  return { name: framesName(n), sha256, bytes, firstFrame: first, frames, range };
+/** Heads cost what came since the last one, however long the session is: that one's tree is restored, not built again. */
+function rangeOfHead(rows: SessionRows, { size, range }: HeadRow): Range {
+  if (range === null) return rangeOf(rows.leavesFrom(0), 0, size);
+  return Range.restore(0, size, JSON.parse(range) as string[]);
 }
 
-/** The canonical compact range of leaves that begin at `first` of the session. */
-function rangeAt(leaves: Uint8Array, first: number): string[] {
-  const range = new Range(first);
-  for (let at = 0; at < leaves.byteLength; at += 32) range.push(leaves.subarray(at, at + 32));
-  return range.serialise();
+function entryOf(rows: SessionRows, row: SegmentRow): SegmentEntry {
+  const { kind, n, sha256, bytes, first, frames } = row;
+  if (kind === "bytes") return { name: bytesName(n), sha256, bytes };
+  const range =
+    row.range === null
+      ? rangeFrom(first, rows.segmentLeaves(n)).serialise()
+      : (JSON.parse(row.range) as string[]);
+  return { name: framesName(n), sha256, bytes, firstFrame: first, frames, range };
 }
 
 async function store(sealing: Sealing, segment: SegmentRow): Promise<void> {
@@ -160,10 +165,14 @@ async function store(sealing: Sealing, segment: SegmentRow): Promise<void> {
   while (carrying && now() < carrying.until) await new Promise((resolve) => setTimeout(resolve, 20));
   const mine = { until: now() + CARRY_MS };
   carrying = mine;
+  const still = setInterval(() => {
+    mine.until = now() + CARRY_MS;
+  }, CARRY_AGAIN_MS);
   try {
     if (segment.kind === "frames") await storeFrames(sealing, segment);
     else await storeBytes(sealing, segment);
   } finally {
+    clearInterval(still);
     if (carrying === mine) carrying = undefined;
   }
 }
@@ -181,11 +190,14 @@ async function storeFrames(
 async function pack(rows: SessionRows, n: number): Promise<void> {
   const lines = rows.lines(n);
   const packed = await compress(concat(lines.map((row) => row.lines)));
+  const first = lines[0]?.first ?? 0;
+  const leaves = concat(lines.map((row) => row.leaves));
   const row = {
-    first: lines[0]?.first ?? 0,
-    frames: lines.reduce((sum, { frames }) => sum + frames, 0),
+    first,
+    frames: leaves.byteLength / 32,
     sha256: toHex(sha256(packed)),
-    leaves: concat(lines.map(({ leaves }) => leaves)),
+    leaves,
+    range: JSON.stringify(rangeFrom(first, leaves).serialise()),
   };
   rows.setPacked(n, row, packed);
 }

@@ -33,6 +33,9 @@ export type Opened = {
   readonly notBefore?: NotBefore;
 };
 
+/** An alarm that has not come so long after its time is not waited for. */
+const LATE_MS = 3_000;
+
 /** Commits of one session: the last head names them all, and is one value of a row. A push alone brings no more. */
 const COMMITS_MAX = 25_000;
 
@@ -73,11 +76,14 @@ export abstract class SessionObject extends DurableObject {
     const { rows } = this.#tape;
     this.#opened = rows.fact<Opened>("opened");
     this.#ending = rows.fact<Ending>("ending");
-    this.#headSize = rows.heads().at(-1)?.size ?? 0;
+    this.#headSize = rows.lastHead()?.size ?? 0;
     this.#pushed = rows.pushedCount();
     const exchanges = this.#tape.inherited();
-    // An alarm is lost when the object dies under it, or when the runtime has tried it too often.
-    if (this.#opened && !rows.fact("sealed") && (await ctx.storage.getAlarm()) === null)
+    // An alarm is lost when the object dies under it, or when the runtime has tried it too often; one that is late is
+    // lost, or the runtime waits before it tries again, which may be long after whatever was in the way is gone.
+    const set = await ctx.storage.getAlarm();
+    const lost = set === null || set < means.now() - LATE_MS;
+    if (this.#opened && !rows.fact("sealed") && lost)
       await this.#due(this.#ending ? means.now() : this.#nextDue(this.#opened));
     if (!this.#opened || this.#ending || exchanges.length === 0) return;
     const cause = "the recorder stopped while exchanges were under way";
@@ -301,7 +307,7 @@ export abstract class SessionObject extends DurableObject {
     // Heads and segments are made from rows: what is in the journal joins them now.
     this.#tape.save();
     const sealed = await seal(this.#sealing(opened));
-    this.#headSize = this.#tape.rows.heads().at(-1)?.size ?? 0;
+    this.#headSize = this.#tape.rows.lastHead()?.size ?? 0;
     if (sealed) {
       this.#tape.rows.setFact("sealed", sealed);
       await this.#tape.leaveJournal();

@@ -1,4 +1,5 @@
 /** The SQL of one session: every statement, typed by its row, with what it is for. */
+import { concat } from "#durable/proof/bytes.ts";
 import type { Batch, Chunk, Lines, SpooledPiece } from "./frame-writer.ts";
 
 /** One of a session's stored objects, from its cut to its purge. */
@@ -11,6 +12,8 @@ export type SegmentRow = {
   readonly sha256: string;
   readonly bytes: number;
   readonly stored: 0 | 1;
+  /** Of a frames segment that was packed: its serialised compact range, as JSON. Rows of before have none. */
+  readonly range: string | null;
 };
 export type HeadRow = {
   readonly n: number;
@@ -18,6 +21,8 @@ export type HeadRow = {
   readonly root: string;
   readonly bundle: string;
   readonly entry: number | null;
+  /** The compact range over its frames, serialised, as JSON: the next head goes on from it. Rows of before have none. */
+  readonly range: string | null;
 };
 
 export const SESSION_MIGRATIONS: readonly string[] = [
@@ -32,6 +37,7 @@ export const SESSION_MIGRATIONS: readonly string[] = [
   `CREATE TABLE spooled(x TEXT NOT NULL, off INTEGER NOT NULL, length INTEGER NOT NULL, segment INTEGER, at INTEGER, bytes BLOB,
      PRIMARY KEY(x, off));
    CREATE INDEX spooled_place ON spooled(segment, at);`,
+  "ALTER TABLE segment ADD COLUMN range TEXT; ALTER TABLE head ADD COLUMN range TEXT;",
 ];
 
 /** A SQLite value is at most 10 MB here; packed objects are kept in parts well below it. */
@@ -57,12 +63,17 @@ export function sessionRows(sql: SqlStorage) {
       for (const row of chunks) addChunk(sql, row);
       sql.exec("INSERT OR REPLACE INTO fact VALUES ('tally', ?)", tally);
     },
-    /** All leaves in order, for the tree: purged segments keep theirs. */
-    leaves(): Uint8Array[] {
-      return all<{ leaves: ArrayBuffer }>(
-        `SELECT leaves FROM (SELECT first, leaves FROM segment WHERE kind = 'frames' AND leaves IS NOT NULL
-         UNION ALL SELECT first, leaves FROM tape WHERE segment NOT IN (SELECT n FROM segment WHERE kind = 'frames' AND leaves IS NOT NULL)) ORDER BY first`,
-      ).map((row) => new Uint8Array(row.leaves));
+    /** Leaves from frame `from` on, in order, back to back: purged segments keep theirs. */
+    leavesFrom(from: number): Uint8Array {
+      const rows = all<{ first: number; leaves: ArrayBuffer }>(
+        `SELECT first, leaves FROM (SELECT first, leaves FROM segment WHERE kind = 'frames' AND leaves IS NOT NULL
+         UNION ALL SELECT first, leaves FROM tape WHERE segment NOT IN (SELECT n FROM segment WHERE kind = 'frames' AND leaves IS NOT NULL))
+         WHERE first + length(leaves) / 32 > ? ORDER BY first`,
+        from,
+      );
+      return concat(
+        rows.map(({ first, leaves }) => new Uint8Array(leaves).subarray(Math.max(0, from - first) * 32)),
+      );
     },
     /** The lines of a frames segment, LF-ended, in order. */
     lines: (segment: number): { first: number; frames: number; lines: Uint8Array; leaves: Uint8Array }[] =>
@@ -82,27 +93,28 @@ export function sessionRows(sql: SqlStorage) {
       )[0]?.size ?? 0,
     segments: (): SegmentRow[] =>
       all<SegmentRow>(
-        "SELECT kind, n, first, frames, sha256, bytes, stored FROM segment ORDER BY kind DESC, n",
+        "SELECT kind, n, first, frames, sha256, bytes, stored, range FROM segment ORDER BY kind DESC, n",
       ),
     /** Marks a segment as cut: nothing is added to it any more. */
     addSegment(kind: "frames" | "bytes", n: number): void {
-      sql.exec("INSERT OR IGNORE INTO segment VALUES (?, ?, 0, 0, '', 0, 0, NULL)", kind, n);
+      sql.exec("INSERT OR IGNORE INTO segment VALUES (?, ?, 0, 0, '', 0, 0, NULL, NULL)", kind, n);
     },
     /** Keeps the packed object and its digest before the first put, so that every put has the same bytes. */
     setPacked(
       n: number,
-      row: { first: number; frames: number; sha256: string; leaves: Uint8Array },
+      row: { first: number; frames: number; sha256: string; leaves: Uint8Array; range: string },
       packed: Uint8Array,
     ): void {
       for (let at = 0, part = 0; at < packed.byteLength; at += PART, part++)
         sql.exec("INSERT OR REPLACE INTO packed VALUES (?, ?, ?)", n, part, packed.subarray(at, at + PART));
       sql.exec(
-        "UPDATE segment SET first = ?, frames = ?, sha256 = ?, bytes = ?, leaves = ? WHERE kind = 'frames' AND n = ?",
+        "UPDATE segment SET first = ?, frames = ?, sha256 = ?, bytes = ?, leaves = ?, range = ? WHERE kind = 'frames' AND n = ?",
         row.first,
         row.frames,
         row.sha256,
         packed.byteLength,
         row.leaves,
+        row.range,
         n,
       );
     },
@@ -166,9 +178,17 @@ export function sessionRows(sql: SqlStorage) {
       );
       sql.exec("DELETE FROM spooled WHERE x = ?", x);
     },
-    heads: (): HeadRow[] => all<HeadRow>("SELECT n, size, root, bundle, entry FROM head ORDER BY n"),
+    lastHead: (): HeadRow | undefined =>
+      all<HeadRow>("SELECT n, size, root, bundle, entry, range FROM head ORDER BY n DESC LIMIT 1")[0],
     addHead: (row: Omit<HeadRow, "entry">): void => {
-      sql.exec("INSERT INTO head VALUES (?, ?, ?, ?, NULL)", row.n, row.size, row.root, row.bundle);
+      sql.exec(
+        "INSERT INTO head VALUES (?, ?, ?, ?, NULL, ?)",
+        row.n,
+        row.size,
+        row.root,
+        row.bundle,
+        row.range,
+      );
     },
     setEntry: (n: number, entry: number): void => {
       sql.exec("UPDATE head SET entry = ? WHERE n = ?", entry, n);

@@ -72,6 +72,48 @@ test("exchanges that an earlier run left open are cut, and what seals the sessio
   });
 });
 
+test("a session whose alarm did not come is sealed when it is woken, however long the runtime would wait", async () => {
+  const live = await openSession("heads late");
+  await live.exchange();
+  await live.session.end("request");
+  // The runtime tries an alarm that fails after longer and longer: from here it looks as if it were long overdue.
+  const overdue = await runInDurableObject(live.stub, async (_, { storage }) => {
+    await storage.setAlarm(Date.now() + 60_000);
+    return storage.getAlarm();
+  });
+  await live.forget();
+  clock.ahead = 0;
+  expect((await live.session.view())?.status).toBe("closing");
+  const waits = () => runInDurableObject(live.stub, (_, { storage }) => storage.getAlarm());
+  expect(await waits()).toBe(overdue);
+  await live.forget();
+  clock.ahead = 64_000;
+  await live.session.view();
+  expect(await waits()).not.toBe(overdue);
+  clock.ahead = 0;
+  await live.sealed();
+  expect((await verdict(live.id)).integrity).toBe("VALID");
+});
+
+test("heads of a session whose rows an earlier version wrote, without ranges, extend those that have them", async () => {
+  const live = await openSession("heads ranges");
+  for (let round = 0; round < 3; round++) {
+    for (let n = 0; n < 7; n++) await live.exchange(`answer ${round} ${n}`);
+    clock.ahead += 601_000;
+    await runDurableObjectAlarm(live.stub);
+    if (round !== 1) continue;
+    await live.sql("UPDATE head SET range = NULL");
+    await live.sql("UPDATE segment SET range = NULL");
+    await live.forget();
+  }
+  await live.exchange();
+  await live.session.end("request");
+  await live.sealed();
+  expect(await statuses(live.stub)).toEqual(["open", "progress", "progress", "progress", "closed"]);
+  const { findings, integrity } = await verdict(live.id);
+  expect({ findings, integrity }).toEqual({ findings: [], integrity: "VALID" });
+});
+
 test("a session that dies while the archive takes its segment does not keep others from being sealed", async () => {
   const dying = await openSession("heads dying");
   await dying.exchange();
@@ -81,7 +123,7 @@ test("a session that dies while the archive takes its segment does not keep othe
   await expect.poll(() => archive.tried.some((key) => key.includes(dying.id))).toBe(true);
   await runInDurableObject(dying.stub, (_, state) => state.abort("killed")).catch(() => undefined);
   await alarm;
-  clock.ahead = 151_000;
+  clock.ahead = 11_000;
   for (const live of [await openSession("heads living"), dying]) {
     if (live !== dying) await live.exchange();
     await live.session.end("request");

@@ -7,11 +7,13 @@ import {
   mergeRanges,
   nodeHash,
   Range,
+  rangeFrom,
   rangeOf,
   rootOf,
   subtreeSizes,
 } from "#durable/proof/merkle.ts";
 import {
+  consistencyBetween,
   consistencyProof,
   inclusionProof,
   verifyConsistency,
@@ -137,6 +139,46 @@ describe("proofs", () => {
         if (m > 0 && m < n) expect(verifyConsistency(m, n, old, other, proof)).toBe(false);
       }
     }
+  });
+
+  test("the tree as it was and the leaves since give the proof and the root that all leaves give", () => {
+    for (let n = 0; n <= 40; n++)
+      for (let m = 0; m <= n; m++) {
+        const hashes = leaves(n);
+        const [old, more] = [rangeOf(hashes, 0, m), rangeOf(hashes, m, n)];
+        expect(consistencyBetween(old, more).map(toHex)).toEqual(consistencyProof(hashes, m).map(toHex));
+        expect(toHex(old.copy().append(more).root())).toBe(toHex(rootOf(hashes)));
+      }
+    const growing = fc.array(fc.integer({ min: 0, max: 200 }), { minLength: 1, maxLength: 8 });
+    fc.assert(
+      fc.property(growing, (steps) => {
+        const hashes = leaves(steps.reduce((sum, step) => sum + step, 0));
+        let tree = new Range();
+        for (const step of steps) {
+          const more = rangeFrom(tree.end, hashes.slice(tree.end, tree.end + step));
+          const proof = consistencyBetween(tree, more);
+          const next = Range.restore(0, more.end, tree.copy().append(more).serialise());
+          if (!verifyConsistency(tree.end, next.end, tree.root(), next.root(), proof)) return false;
+          tree = next;
+        }
+        return equal(tree.root(), rootOf(hashes));
+      }),
+      { numRuns: 50 },
+    );
+  });
+
+  test("a range gives the hash of its own whole subtrees only", () => {
+    const hashes = leaves(13);
+    const range = rangeOf(hashes, 4, 13);
+    expect(toHex(range.subtree(8, 13))).toBe(toHex(rootOf(hashes, 8, 13)));
+    for (const [from, to] of [
+      [4, 6],
+      [5, 8],
+      [0, 8],
+      [12, 14],
+      [8, 8],
+    ] as const)
+      expect(() => range.subtree(from, to)).toThrow(RangeError);
   });
 
   test("a flipped bit anywhere in a proof breaks it, and so does a step more or less", () => {
