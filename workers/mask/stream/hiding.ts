@@ -1,0 +1,85 @@
+/** Writes text out as it was written in its format, but for what the rules hide. */
+import { type Mask, replacement } from "#durable/format/mask/finding.ts";
+import { type Hit, type Rules, Scan, type Sink } from "../pattern/scan.ts";
+import type { Rule } from "../rule.ts";
+import { encode, type Out } from "./out.ts";
+
+/** A part of the text and how it was written: to be cut anywhere, or an escape, which stands or falls as a whole. */
+type Run = { length: number; raw: Uint8Array; readonly whole: boolean };
+
+export class Hiding implements Sink {
+  readonly #scan: Scan;
+  readonly #out: Out;
+  readonly #masks: Mask[];
+  readonly #write: (text: string) => string;
+  #runs: Run[] = [];
+  #off = 0;
+
+  /** `write` is how a replacement is written in the format. Masks are added to `masks`, with offsets in `out`. */
+  constructor(rules: Rules, out: Out, masks: Mask[], write: (text: string) => string = (text) => text) {
+    this.#scan = new Scan(rules, this);
+    this.#out = out;
+    this.#masks = masks;
+    this.#write = write;
+  }
+
+  /** A new text, before which `before` stands. */
+  start(before?: Uint8Array): void {
+    this.#scan.reset(before);
+  }
+
+  text(bytes: Uint8Array): void {
+    if (bytes.byteLength === 0) return;
+    this.#runs.push({ length: bytes.byteLength, raw: bytes, whole: false });
+    this.#scan.push(bytes);
+  }
+
+  /** `raw` stands for `plain`. */
+  escaped(raw: Uint8Array, plain: Uint8Array): void {
+    this.#runs.push({ length: plain.byteLength, raw, whole: true });
+    this.#scan.push(plain);
+  }
+
+  end(): void {
+    this.#scan.end();
+  }
+
+  /** What is held is copied: the chunk it lies in is its owner's. */
+  keep(): void {
+    for (const run of this.#runs) run.raw = run.raw.slice();
+  }
+
+  pass(length: number): void {
+    this.#consume(length, true);
+  }
+
+  skip(length: number): void {
+    this.#consume(length, false);
+  }
+
+  hide({ detector }: Rule): void {
+    this.#off = this.#out.length;
+    this.#out.write(encode(this.#write(replacement(detector))));
+  }
+
+  hid({ rule, severity, length, sha256 }: Hit): void {
+    const { detector, name } = rule;
+    this.#masks.push({ detector, rule: name, severity, off: this.#off, len: length, sha256 });
+  }
+
+  #consume(length: number, shown: boolean): void {
+    let left = length;
+    while (left > 0) {
+      const run = this.#runs[0];
+      if (!run) throw new Error("more was told than came");
+      const taken = Math.min(left, run.length);
+      const raw = run.whole ? run.raw : run.raw.subarray(0, taken);
+      if (shown) this.#out.write(raw);
+      left -= taken;
+      run.length -= taken;
+      // Of an escape that is cut, which no rule does, the first part stands for all of it.
+      run.raw = run.raw.subarray(raw.byteLength);
+      if (run.length === 0) this.#runs.shift();
+    }
+  }
+}

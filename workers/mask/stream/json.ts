@@ -1,0 +1,253 @@
+/**
+ * JSON on its way: strings that are values are looked into, and hidden in; everything else keeps its bytes. Names are
+ * not hidden, but say what stands behind them. From where a text is no JSON, the rest is plain text.
+ */
+import type { Mask } from "#durable/format/mask/finding.ts";
+import type { Rules } from "../pattern/scan.ts";
+import { Escape } from "./escape.ts";
+import { Hiding } from "./hiding.ts";
+import type { Masker } from "./masker.ts";
+import { encode, Out } from "./out.ts";
+
+/** What takes the text of one string. */
+export type Leaf = {
+  start(before?: Uint8Array): void;
+  text(bytes: Uint8Array): void;
+  escaped(raw: Uint8Array, plain: Uint8Array): void;
+  end(): void;
+};
+
+/** The leaf for the string at a path such as `choices/0/delta/content`; undefined for the usual one. */
+export type Leaves = (path: string) => Leaf | undefined;
+
+type Expect = "value" | "first-value" | "name" | "first-name" | "colon" | "comma";
+type Level = { readonly object: boolean; name: string; index: number };
+
+const LEVELS_MAX = 2_000;
+/** Letters of a name that matter. */
+const NAME_MAX = 64;
+/** Names behind which a value may be a secret that has no form of its own. */
+const TELLING = /key|secret|token|pass|pwd|credential|authorization|bsn/i;
+const LITERALS = ["true", "false", "null"];
+
+const QUOTE = 0x22;
+const BACKSLASH = 0x5c;
+
+export class JsonMasker implements Masker {
+  readonly #out: Out;
+  readonly #masks: Mask[] = [];
+  readonly #hiding: Hiding;
+  readonly #leaves: Leaves | undefined;
+  readonly #escape = new Escape((raw, plain) => this.#leaf?.escaped(raw, plain));
+  #levels: Level[] = [];
+  #expect: Expect = "value";
+  /** The string that is being read: a value's, or a name. */
+  #leaf: Leaf | undefined;
+  #inName = false;
+  #name: number[] = [];
+  /** A word or a number that is being read. */
+  #word = "";
+  /** No JSON any more. */
+  #plain = false;
+
+  constructor(rules: Rules, leaves?: Leaves, out = new Out()) {
+    this.#out = out;
+    this.#hiding = new Hiding(rules, out, this.#masks);
+    this.#leaves = leaves;
+  }
+
+  push(bytes: Uint8Array): Uint8Array<ArrayBuffer> {
+    this.#read(bytes);
+    this.#hiding.keep();
+    return this.#out.take();
+  }
+
+  end(): Uint8Array<ArrayBuffer> {
+    this.#escape.end();
+    this.#leaf?.end();
+    this.#leaf = undefined;
+    if (this.#plain) this.#hiding.end();
+    return this.#out.take();
+  }
+
+  masks(): Mask[] {
+    return this.#masks.splice(0);
+  }
+
+  get out(): Out {
+    return this.#out;
+  }
+
+  #read(bytes: Uint8Array): void {
+    let at = 0;
+    while (at < bytes.byteLength) {
+      if (this.#plain) {
+        this.#hiding.text(bytes.subarray(at));
+        return;
+      }
+      if (this.#leaf) at = this.#inString(this.#leaf, bytes, at);
+      else if (this.#inName) at = this.#readName(bytes, at);
+      else at = this.#between(bytes, at);
+    }
+  }
+
+  #inString(leaf: Leaf, bytes: Uint8Array, from: number): number {
+    let at = from;
+    while (at < bytes.byteLength) {
+      if (this.#escape.open) {
+        if (this.#escape.take(bytes[at] ?? 0)) at += 1;
+        continue;
+      }
+      const start = at;
+      while (at < bytes.byteLength && bytes[at] !== QUOTE && bytes[at] !== BACKSLASH) at += 1;
+      leaf.text(bytes.subarray(start, at));
+      if (at === bytes.byteLength) break;
+      if (bytes[at] === BACKSLASH) {
+        this.#escape.take(BACKSLASH);
+        at += 1;
+        continue;
+      }
+      leaf.end();
+      this.#leaf = undefined;
+      this.#out.write(bytes.subarray(at, at + 1));
+      this.#valueRead();
+      return at + 1;
+    }
+    return at;
+  }
+
+  /** A name keeps its bytes; an escaped quote does not end it. */
+  #readName(bytes: Uint8Array, from: number): number {
+    let at = from;
+    for (; at < bytes.byteLength; at++) {
+      const byte = bytes[at] ?? 0;
+      const escaped = this.#name.at(-1) === BACKSLASH;
+      if (byte === QUOTE && !escaped) break;
+      // Of two backslashes the second escapes nothing.
+      if (escaped) this.#name[this.#name.length - 1] = 0x3f;
+      if (escaped || this.#name.length < NAME_MAX || byte === BACKSLASH)
+        this.#name.push(escaped ? 0x3f : byte);
+    }
+    if (at === bytes.byteLength) {
+      this.#out.write(bytes.subarray(from));
+      return at;
+    }
+    this.#out.write(bytes.subarray(from, at + 1));
+    this.#inName = false;
+    this.#expect = "colon";
+    const level = this.#levels.at(-1);
+    if (level) level.name = String.fromCharCode(...this.#name.slice(0, NAME_MAX));
+    return at + 1;
+  }
+
+  #between(bytes: Uint8Array, from: number): number {
+    let at = from;
+    for (; at < bytes.byteLength; at++) {
+      const byte = bytes[at] ?? 0;
+      if (byte === QUOTE && this.#quote()) {
+        this.#out.write(bytes.subarray(from, at + 1));
+        return at + 1;
+      }
+      if (byte !== QUOTE && this.#structure(byte)) continue;
+      this.#out.write(bytes.subarray(from, at));
+      this.#plain = true;
+      this.#hiding.start();
+      return at;
+    }
+    this.#out.write(bytes.subarray(from, at));
+    return at;
+  }
+
+  /** Begins a string; false when none may stand here. */
+  #quote(): boolean {
+    if (!this.#wordRead()) return false;
+    if (this.#expect === "name" || this.#expect === "first-name") {
+      this.#inName = true;
+      this.#name = [];
+      return true;
+    }
+    if (this.#expect !== "value" && this.#expect !== "first-value") return false;
+    this.#leaf = this.#leaves?.(this.#path()) ?? this.#hiding;
+    const name = this.#levels.at(-1)?.name ?? "";
+    this.#leaf.start(TELLING.test(name) ? encode(`"${name}":"`) : undefined);
+    return true;
+  }
+
+  #path(): string {
+    return this.#levels.map(({ object, name, index }) => (object ? name : `${index}`)).join("/");
+  }
+
+  /** Takes a byte outside of strings; false when it may not stand there. */
+  #structure(byte: number): boolean {
+    const char = String.fromCharCode(byte);
+    if (/[a-z0-9+.E-]/.test(char)) return this.#letter(char);
+    if (!this.#wordRead()) return false;
+    switch (char) {
+      case " ":
+      case "\t":
+      case "\n":
+      case "\r":
+        return true;
+      case "{":
+      case "[":
+        return this.#open(char === "{");
+      case "}":
+      case "]":
+        return this.#close(char === "}");
+      case ":":
+        if (this.#expect !== "colon") return false;
+        this.#expect = "value";
+        return true;
+      case ",":
+        return this.#comma();
+    }
+    // A byte order mark may begin a text.
+    return this.#out.length < 3 && this.#levels.length === 0 && [0xef, 0xbb, 0xbf].includes(byte);
+  }
+
+  #open(object: boolean): boolean {
+    if ((this.#expect !== "value" && this.#expect !== "first-value") || this.#levels.length >= LEVELS_MAX)
+      return false;
+    this.#levels.push({ object, name: "", index: 0 });
+    this.#expect = object ? "first-name" : "first-value";
+    return true;
+  }
+
+  #close(object: boolean): boolean {
+    const first = object ? "first-name" : "first-value";
+    if (this.#levels.at(-1)?.object !== object || (this.#expect !== "comma" && this.#expect !== first))
+      return false;
+    this.#levels.pop();
+    this.#valueRead();
+    return true;
+  }
+
+  #comma(): boolean {
+    const level = this.#levels.at(-1);
+    if (!level || this.#expect !== "comma") return false;
+    level.index += 1;
+    this.#expect = level.object ? "name" : "value";
+    return true;
+  }
+
+  /** Numbers and the three words; what is neither never gets past its first letters. */
+  #letter(char: string): boolean {
+    if (this.#word === "" && this.#expect !== "value" && this.#expect !== "first-value") return false;
+    this.#word += char;
+    if (LITERALS.some((literal) => literal.startsWith(this.#word))) return true;
+    return this.#word.length <= 400 && /^-?(?:\d+(?:\.\d*)?(?:[eE][+-]?\d*)?)?$/.test(this.#word);
+  }
+
+  #wordRead(): boolean {
+    if (this.#word === "") return true;
+    const whole = LITERALS.includes(this.#word) || /\d$/.test(this.#word);
+    this.#word = "";
+    if (whole) this.#valueRead();
+    return whole;
+  }
+
+  #valueRead(): void {
+    // After a value on its own another may follow, as in NDJSON.
+    this.#expect = this.#levels.length > 0 ? "comma" : "value";
+  }
+}
