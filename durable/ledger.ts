@@ -1,19 +1,22 @@
 /** LedgerObject: the transparency log. Gives every head its place, and all else the node attests; signs checkpoints; publishes. */
 import { DurableObject } from "cloudflare:workers";
-import type { NotBefore } from "#durable/format/head.ts";
+import * as v from "valibot";
+import { NotBefore } from "#durable/format/head.ts";
 import { type SessionId, ulid } from "#durable/format/ids.ts";
 import { CHECKPOINT, entryKey } from "#durable/format/layout.ts";
 import type { Attestation } from "#durable/format/log/attestation.ts";
 import { encodeAttestation, factsDigest } from "#durable/proof/attestation.ts";
-import { equal, readUtf8, sha256, toBase64, toHex, utf8 } from "#durable/proof/bytes.ts";
+import { equal, readUtf8 } from "#durable/proof/bytes.ts";
 import { signEnvelope } from "#durable/proof/dsse.ts";
 import { readPem } from "#durable/proof/key.ts";
-import { openCheckpoint, signCheckpoint } from "#durable/proof/log/checkpoint.ts";
+import { checkpointText, openCheckpoint, signCheckpoint } from "#durable/proof/log/checkpoint.ts";
 import { entryBody } from "#durable/proof/log/entry.ts";
 import { writeVkey } from "#durable/proof/log/note.ts";
-import { leafHash } from "#durable/proof/merkle.ts";
+import { emptyRoot, leafHash } from "#durable/proof/merkle.ts";
 import { makeSignedHead, type SignedHead } from "#durable/proof/seal.ts";
-import { growthTo, publish } from "#durable/store/log/publish.ts";
+import { cosign, LogContradicted } from "#durable/store/log/cosigning.ts";
+import { extension } from "#durable/store/log/extension.ts";
+import { growthTo, publish, signedOf } from "#durable/store/log/publish.ts";
 import {
   type CheckpointRow,
   LEDGER_MIGRATIONS,
@@ -50,6 +53,7 @@ export abstract class LedgerObject extends DurableObject {
   #publishing: Promise<void> | undefined;
   #looking: Promise<void> | undefined;
   #looked = false;
+  #asking: Promise<void> | undefined;
   /** Why this ledger signs nothing, and takes nothing: it is not the one that wrote the archive. */
   #refused: string | undefined;
   #attempts = 0;
@@ -147,13 +151,10 @@ export abstract class LedgerObject extends DurableObject {
     return text;
   }
 
-  /** The newest checkpoint that is published: what is recorded now, is recorded after it. */
+  /** The newest published checkpoint that enough witnesses cosigned: what is recorded now, is recorded after it. */
   async newest(): Promise<NotBefore | undefined> {
-    const published = this.#rows.published();
-    if (!published) return undefined;
-    const { size, root, note } = published;
-    const origin = this.means.log.keys.ed25519.name;
-    return { origin, size, rootHash: toBase64(root), noteSha256: toHex(sha256(utf8(note))) };
+    const cosigned = this.#rows.fact("cosigned");
+    return cosigned === undefined ? undefined : v.parse(NotBefore, JSON.parse(cosigned));
   }
 
   override async alarm(): Promise<void> {
@@ -207,13 +208,15 @@ export abstract class LedgerObject extends DurableObject {
   async #publish(): Promise<void> {
     const { archive, sealPub, log, witnesses } = this.means;
     await this.#look();
+    if (this.#refused === undefined) await this.#ask();
     if (this.#refused !== undefined) throw new Error(this.#refused);
     const signed = this.#rows.pending() ?? (await this.#sign());
     const stored = (index: number, bundle: string) => {
       this.#recent.set(index, bundle);
       for (const old of this.#recent.keys()) if (this.#recent.size > RECENT) this.#recent.delete(old);
     };
-    await publish({ archive, rows: this.#rows, keys: log.keys, sealPub, witnesses, stored }, signed);
+    const publishing = { archive, rows: this.#rows, keys: log.keys, sealPub, witnesses, tell: alert, stored };
+    await this.#unlessContradicted(() => publish(publishing, signed));
     const last = this.#rows.published();
     if (last) await this.#due((last.at + SIGN_AGAIN_SECONDS) * 1000);
   }
@@ -287,8 +290,46 @@ export abstract class LedgerObject extends DurableObject {
       return this.#refuse(`the archive's checkpoint of ${size} entries has another root`);
   }
 
-  #refuse(why: string): void {
-    this.#refused = `${why}: restore the ledger that wrote this archive, or begin a new archive with a new origin`;
+  #ask(): Promise<void> {
+    this.#asking ??= this.#askWitnesses().catch((cause: unknown) => {
+      this.#asking = undefined;
+      throw cause;
+    });
+    return this.#asking;
+  }
+
+  /** Before the first signature of a life of the object: a witness may have seen more of this log than the archive holds. */
+  async #askWitnesses(): Promise<void> {
+    const { archive, log, witnesses, now } = this.means;
+    // What is on its way is sent to them as it is, and nothing new is signed before.
+    if (witnesses.all.length === 0 || this.#rows.pending()) return;
+    const published = this.#rows.published();
+    const size = published?.size ?? 0;
+    const growth = growthTo(this.#rows, published, size);
+    const none = { origin: log.keys.ed25519.name, size: 0, root: emptyRoot() };
+    const signed = published
+      ? signedOf(published, log.keys)
+      : {
+          checkpoint: none,
+          text: checkpointText(none),
+          note: await signCheckpoint(none, Math.floor(now() / 1000), log),
+        };
+    const prove = (old: number) => extension(archive, growth, old);
+    await this.#unlessContradicted(() => cosign(witnesses, signed, size, prove, alert));
+  }
+
+  async #unlessContradicted(work: () => Promise<unknown>): Promise<void> {
+    try {
+      await work();
+    } catch (cause) {
+      if (!(cause instanceof LogContradicted)) throw cause;
+      this.#refuse(cause.message, "take it out of the configuration if it is the one that errs");
+      throw new Error(this.#refused, { cause });
+    }
+  }
+
+  #refuse(why: string, or = "begin a new archive with a new origin"): void {
+    this.#refused = `${why}: restore the ledger that wrote this archive, or ${or}`;
     alert("ledger_refuses", { cause: this.#refused });
   }
 

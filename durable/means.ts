@@ -7,7 +7,7 @@ import type { Principal } from "#durable/format/principal.ts";
 import type { Opening, SessionView } from "#durable/format/tape.ts";
 import type { LogSigner } from "#durable/proof/log/checkpoint.ts";
 import type { Archive } from "#durable/store/archive.ts";
-import type { Witness } from "#durable/store/log/publish.ts";
+import type { Witnesses } from "#durable/store/log/cosigning.ts";
 import type { Prober } from "#durable/store/probe/probe.ts";
 import type { JournalBatch } from "./journal.ts";
 
@@ -73,7 +73,7 @@ export type Means = {
   readonly sealPub: string;
   /** Signs checkpoints. Its keys bear the log's name. */
   readonly log: LogSigner;
-  readonly witnesses: readonly Witness[];
+  readonly witnesses: Witnesses;
   /** Keyed digest, lower-case hex: the same text gives the same pseudonym on one node. */
   readonly pseudonym: (text: string) => Promise<string>;
   readonly origin: string;

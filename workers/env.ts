@@ -67,6 +67,7 @@ export const recorderEnv = once((env) => {
     logPqPub: text(env, "LOG_PQ_PUB"),
     clearanceKey: binding<CryptoKey>(env, "CLEARANCE_KEY"),
     pseudonymKey: binding<CryptoKey>(env, "PSEUDONYM_KEY"),
+    witness: (name: string) => binding<Fetcher>(env, name),
     /** Absent with a directory archive. */
     archiveKeys: () => ({
       accessKeyId: text(env, "ARCHIVE_ACCESS_KEY"),

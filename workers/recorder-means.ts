@@ -3,12 +3,15 @@ import type { Means } from "#durable/means.ts";
 import { toHex } from "#durable/proof/bytes.ts";
 import { subtleSigner } from "#durable/proof/dsse.ts";
 import { logKeys } from "#durable/proof/log/checkpoint.ts";
+import { readVkey } from "#durable/proof/log/note.ts";
 import { readLogPems } from "#durable/proof/log/trust.ts";
 import { directoryArchive } from "#durable/store/directory-archive.ts";
+import { type Witness, witnessClient } from "#durable/store/log/witness.ts";
 import { directoryProbe } from "#durable/store/probe/directory-probe.ts";
 import { s3Probe } from "#durable/store/probe/s3-probe.ts";
 import { s3Archive } from "#durable/store/s3-archive.ts";
 import { directoryOf, journalOf, ledgerOf, sessionOf } from "#durable/stubs.ts";
+import type { RecorderSettings } from "#workers/contract/settings.ts";
 import { type Env, recorderEnv } from "./env.ts";
 
 const made = new WeakMap<Env, Means>();
@@ -35,7 +38,7 @@ function makeMeans(raw: Env): Means {
       ed25519: async (bytes) => new Uint8Array(await crypto.subtle.sign("Ed25519", env.logKey, bytes)),
       mlDsa: async (bytes) => new Uint8Array(await crypto.subtle.sign("ML-DSA-44", env.logPqKey, bytes)),
     },
-    witnesses: [],
+    witnesses: { all: settings.witnesses.map((each) => witnessOf(env, each)), threshold: settings.quorum },
     pseudonym: async (text) => {
       const digest = await crypto.subtle.sign("HMAC", env.pseudonymKey, new TextEncoder().encode(text));
       return toHex(new Uint8Array(digest));
@@ -68,6 +71,27 @@ function makeMeans(raw: Env): Means {
     now: () => Date.now(),
     random: (length) => crypto.getRandomValues(new Uint8Array(length)),
   };
+}
+
+/** A hung witness costs a round so much, and then is left alone: checkpoints go on without it. */
+const WITNESS_TIMEOUT_MS = 5_000;
+const WITNESS_REST_MS = 60_000;
+
+function witnessOf(
+  env: ReturnType<typeof recorderEnv>,
+  { vkey, url, binding }: RecorderSettings["witnesses"][number],
+): Witness {
+  const key = readVkey(vkey);
+  if (typeof key === "string") throw new Error(`${binding}: ${key}`);
+  const fetcher = env.witness(binding);
+  return witnessClient({
+    key,
+    url,
+    fetch: (to, init) => fetcher.fetch(to, init),
+    now: () => Date.now(),
+    timeoutMs: WITNESS_TIMEOUT_MS,
+    restMs: WITNESS_REST_MS,
+  });
 }
 
 /** A probe takes some fourteen calls. */

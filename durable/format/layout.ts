@@ -12,7 +12,7 @@ export const SEAL_NAME = "seal.sigstore.json";
 export const entryKey = (index: number): string => `log/entry/${index}.sigstore.json`;
 export const SEAL_PUB = "trust/seal.pub";
 
-/** The newest checkpoint: the one object of an archive that is replaced. */
+/** The newest checkpoint. It is replaced, as the witness policy is, and nothing else. */
 export const CHECKPOINT = "log/checkpoint";
 /** `path` is a tile's, as C2SP tlog-tiles has it. */
 export const tileKey = (path: string): string => `log/${path}`;
@@ -22,4 +22,9 @@ export const checkpointKey = (size: number, at: number): string => `log/checkpoi
 export const LOG_VKEY = "trust/log.vkey";
 export const LOG_PQ_VKEY = "trust/log-pq.vkey";
 export const TRUSTED_ROOT = "trust/trusted_root.json";
+/** The newest; replaced when the configuration names other witnesses. */
 export const WITNESS_POLICY = "trust/witness-policy";
+export const WITNESS_POLICIES = "trust/witness-policies/";
+/** Every policy there was, by the first checkpoint that was made under it and the SHA-256 of its bytes, hex. */
+export const policyKey = (size: number, at: number, digest: string): string =>
+  `${WITNESS_POLICIES}${size}-${at}-${digest}`;

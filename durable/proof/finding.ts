@@ -29,6 +29,12 @@ const CODES = {
   checkpoint_behind: ["error", "invalid"],
   /** Signed by somebody whose key is not known: nothing is said of that. */
   checkpoint_stranger: ["warning", "none"],
+  /** A witness's line on it that the witness did not sign. */
+  cosignature_forged: ["error", "invalid"],
+  /** Fewer witnesses cosigned it than the policy asks for: who holds the log's keys could show others another one. */
+  checkpoint_uncosigned: ["warning", "degraded"],
+  /** A witness policy that cannot be read, is of another log, or is not what its name says. */
+  policy_malformed: ["error", "invalid"],
   /** The log does not extend the checkpoint that the auditor holds. */
   log_not_extended: ["error", "invalid"],
   tile_missing: ["error", "incomplete"],

@@ -1,4 +1,4 @@
-import { CHECKPOINT } from "#durable/format/layout.ts";
+import { CHECKPOINT, WITNESS_POLICY } from "#durable/format/layout.ts";
 
 /**
  * Keys of the archive: relative paths of plain segments, so that one key is one object, one file and one URL
@@ -23,7 +23,7 @@ export function requireKey(key: string): void {
 }
 
 /** The keys that are replaced; every other is written once. */
-export const isReplaced = (key: string): boolean => key === CHECKPOINT;
+export const isReplaced = (key: string): boolean => key === CHECKPOINT || key === WITNESS_POLICY;
 
 /** What `put`, or `replace`, may be asked for. */
 export function requireKeyOf(verb: "put" | "replace", key: string): void {

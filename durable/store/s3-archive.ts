@@ -30,7 +30,7 @@ const ATTEMPTS = 2;
  * lets a store drop it. A loser's version stays in the bucket, locked like any other, and is never read; tools that
  * read a key without a version id see the newest one, so the seal's digests are what settles it.
  *
- * The one key that is replaced (`log/checkpoint`) is the other way round: its newest version is the object.
+ * The keys that are replaced (`key.ts`) are the other way round: their newest version is the object.
  *
  * In a bucket without versions all this rests on the store honouring `If-None-Match`.
  * Needs s3:PutObject, GetObjectVersion, ListBucketVersions, PutObjectRetention, GetObjectRetention.

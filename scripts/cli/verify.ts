@@ -7,6 +7,7 @@ import { SEAL_PUB } from "#durable/format/layout.ts";
 import { importSealKey, readPem, type SealKey } from "#durable/proof/key.ts";
 import type { LogKeys } from "#durable/proof/log/checkpoint.ts";
 import { ED25519, ML_DSA_44, readVkey } from "#durable/proof/log/note.ts";
+import { type Policy, readPolicy } from "#durable/proof/log/policy.ts";
 import { type Verified, type VerifyOptions, verifyArchive } from "#durable/proof/verify/archive.ts";
 import { verifyBundle, verifyFolder } from "#durable/proof/verify/folder.ts";
 import { isBucketUrl } from "#scripts/verify/bucket.ts";
@@ -20,6 +21,7 @@ import { readFlags, UsageFault } from "./flags.ts";
 const FLAGS = {
   key: "text",
   vkey: "text",
+  policy: "text",
   origin: "text",
   since: "text",
   session: "text",
@@ -45,10 +47,12 @@ export async function verify(args: string[], env: Environment = process.env): Pr
   const key = values.key === undefined ? undefined : await readKeyFile(values.key);
   const log = values.vkey === undefined ? undefined : await readVkeys(values.vkey);
   const since = values.since === undefined ? undefined : await readState(values.since);
+  const policy = values.policy === undefined ? undefined : await readPolicyFile(values.policy);
   const gathered = gather(place.where);
   const bar = progressBar();
   const options: VerifyOptions = {
     now: Date.now(),
+    ...(policy && { policy }),
     ...(key && { key }),
     ...(log && { log }),
     ...(since && { since }),
@@ -69,7 +73,7 @@ export async function verify(args: string[], env: Environment = process.env): Pr
 }
 
 /** The place, or the part of it that was asked for. */
-function chosen(place: Place, { session, day, since }: Chosen): Place {
+function chosen(place: Place, { session, day, since, policy }: Chosen): Place {
   if (session !== undefined && day !== undefined) throw new UsageFault("give --session or --day, not both");
   if ((session ?? day) !== undefined && (place.kind !== "archive" || (place.only ?? place.day) !== undefined))
     throw new UsageFault("--session and --day choose from a whole archive; the path names less");
@@ -77,12 +81,17 @@ function chosen(place: Place, { session, day, since }: Chosen): Place {
   const only = session === undefined ? undefined : v.safeParse(SessionId, session);
   if (only?.success === false) throw new UsageFault(`--session ${session} is not a session's id: ses_…`);
   const part = { ...place, ...(day !== undefined && { day }), ...(only && { only: only.output }) };
-  if (since !== undefined && !(part.kind === "archive" && part.only === undefined))
+  const whole = part.kind === "archive" && part.only === undefined;
+  if (since !== undefined && !whole)
     throw new UsageFault("--since is for a whole archive: only its whole log says that it extends another");
+  if (policy !== undefined && !whole)
+    throw new UsageFault(
+      "--policy is for a whole archive: only its whole log says what its checkpoints bear",
+    );
   return part;
 }
 
-type Chosen = { readonly session?: string; readonly day?: string; readonly since?: string };
+type Chosen = { readonly [name in "session" | "day" | "since" | "policy"]?: string };
 
 const isDay = (text: string): boolean =>
   /^\d{4}-\d\d-\d\d$/.test(text) && new Date(`${text}T00:00:00Z`).toJSON()?.slice(0, 10) === text;
@@ -106,6 +115,13 @@ async function readKeyFile(path: string): Promise<SealKey> {
     const why = cause instanceof Error ? cause.message : String(cause);
     throw new Error(`the key in ${path} cannot be used: ${why}`, { cause });
   }
+}
+
+/** C2SP tlog-policy. */
+async function readPolicyFile(path: string): Promise<Policy> {
+  const policy = readPolicy(await readFile(path, "utf8"));
+  if (typeof policy === "string") throw new Error(`${path} is no witness policy: ${policy}`);
+  return policy;
 }
 
 /** Two vkeys, one a line: an Ed25519 key and an ML-DSA-44 key of one log. */

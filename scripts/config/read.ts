@@ -1,5 +1,6 @@
 /** From parsed TOML to the typed file, or to everything that is wrong with it. */
 import * as v from "valibot";
+import { equal } from "#durable/proof/bytes.ts";
 import { error, type Finding, warning } from "./finding.ts";
 import { type KeyPath, locate } from "./locate.ts";
 import { nearest } from "./nearest.ts";
@@ -142,6 +143,7 @@ function* contradictions(file: File): Generator<Problem> {
       yield { path: [...path, "credential"], text: "a git:// upstream takes no credential" };
     }
   }
+  yield* unwitnessed(file.evidence);
   for (const [i, oidc] of file.identity.oidc.entries()) {
     const path = ["identity", "oidc", i];
     const first = file.identity.oidc.findIndex(({ issuer }) => issuer === oidc.issuer);
@@ -159,4 +161,13 @@ function* contradictions(file: File): Generator<Problem> {
   if (file.session.idle_seconds > file.session.max_seconds) {
     yield { path: ["session", "idle_seconds"], text: "idle_seconds must not exceed max_seconds" };
   }
+}
+
+function* unwitnessed({ witnesses, quorum }: File["evidence"]): Generator<Problem> {
+  const path = ["evidence", "witnesses"];
+  for (const [i, { key }] of witnesses.entries())
+    if (witnesses.findIndex((other) => equal(other.key.bytes, key.bytes)) < i)
+      yield { path, text: `witnesses: ${key.name} is there twice, or under two names` };
+  if (quorum !== undefined && quorum > witnesses.length)
+    yield { path: ["evidence", "quorum"], text: `quorum: there are ${witnesses.length} witnesses` };
 }

@@ -3,7 +3,7 @@ import * as v from "valibot";
 import { Bodies, Inspect } from "#durable/format/connection.ts";
 import { ConnectionName } from "#durable/format/ids.ts";
 import { CredentialScheme } from "#workers/contract/settings.ts";
-import { GitUrl, ListenAddress, WebOrigin, WebUrl, whole, word } from "./values.ts";
+import { GitUrl, ListenAddress, WebOrigin, WebUrl, WitnessText, whole, word } from "./values.ts";
 
 const DAY = 86_400;
 const groups = v.optional(v.array(word), []);
@@ -100,6 +100,8 @@ const evidence = v.object({
   seal_key: v.exactOptional(v.string()),
   log_key: v.exactOptional(v.string()),
   log_pq_key: v.exactOptional(v.string()),
+  witnesses: v.optional(v.pipe(v.array(WitnessText), v.maxLength(32, "must name at most 32")), []),
+  quorum: v.exactOptional(whole(1, 32)),
 });
 
 const connection = v.object({
@@ -136,7 +138,7 @@ export const TABLES: readonly Table[] = [
     path: ["evidence"],
     many: false,
     keys: keysOf(evidence),
-    later: ["encrypt_to", "witnesses", "tsa"],
+    later: ["encrypt_to", "tsa"],
   },
   { path: ["connections"], many: true, keys: keysOf(connection), later: [] },
 ];

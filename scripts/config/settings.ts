@@ -10,7 +10,7 @@ import { error, type Finding, failed, reason } from "./finding.ts";
 import { readFile } from "./read.ts";
 import type { File } from "./schema.ts";
 import { parseSecretRef, type SecretRef } from "./secret.ts";
-import type { Address, Remote } from "./values.ts";
+import type { Address, Remote, WitnessAt } from "./values.ts";
 
 export type OidcSettings = {
   readonly issuer: string;
@@ -82,6 +82,9 @@ export type Settings = {
     readonly sealKey?: SecretRef;
     readonly logKey?: SecretRef;
     readonly logPqKey?: SecretRef;
+    readonly witnesses: readonly WitnessAt[];
+    /** How many of them a checkpoint needs: all unless fewer are asked for, 0 without any. */
+    readonly quorum: number;
   };
   readonly connections: readonly ConnectionSettings[];
 };
@@ -148,6 +151,8 @@ function settingsOf(file: File, base: string): Omit<Settings, "digest" | "file">
       ...(file.evidence.seal_key === undefined ? {} : { sealKey: secret(file.evidence.seal_key, base) }),
       ...(file.evidence.log_key === undefined ? {} : { logKey: secret(file.evidence.log_key, base) }),
       ...(file.evidence.log_pq_key === undefined ? {} : { logPqKey: secret(file.evidence.log_pq_key, base) }),
+      witnesses: file.evidence.witnesses,
+      quorum: file.evidence.quorum ?? file.evidence.witnesses.length,
     },
     connections: file.connections.map(({ name, kind, bodies, inspect, upstream, credential, scheme }) => ({
       name,

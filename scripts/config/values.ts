@@ -1,5 +1,7 @@
 /** The values of steno.toml that are more than a string or a number. */
 import * as v from "valibot";
+import { type NoteKey, readVkey } from "#durable/proof/log/note.ts";
+import { WITNESS_TYPES } from "#durable/proof/log/policy.ts";
 
 /** Where a socket listens. `host` is an address, never a name. */
 export type Address = { readonly host: string; readonly port: number };
@@ -76,6 +78,33 @@ export const GitUrl = remote("http", "https", "git");
 export const WebOrigin = v.pipe(
   WebUrl,
   v.check(({ path }) => path === "", "must be a scheme, host and port without a path"),
+);
+
+/** A witness of the log: `vkey` is read, `url` is its submission prefix (C2SP tlog-witness). */
+export type WitnessAt = { readonly vkey: string; readonly key: NoteKey; readonly url: Remote };
+
+/** `VKEY URL`, as C2SP tlog-policy writes the two. */
+export const WitnessText = v.pipe(
+  v.string(),
+  v.rawTransform(({ dataset, addIssue, NEVER }): WitnessAt => {
+    const [vkey = "", at = "", ...more] = dataset.value.trim().split(/[ \t]+/);
+    const key = readVkey(vkey);
+    const url = parseRemote(at, ["http", "https"]);
+    const problem =
+      at === "" || more.length > 0
+        ? 'must be "VKEY URL": what steno witness prints, and where it is'
+        : typeof key === "string"
+          ? `${vkey.slice(0, 60)} is ${key}`
+          : !WITNESS_TYPES.includes(key.type)
+            ? `a key of type ${key.type} does not cosign: 4 (Ed25519) and 6 (ML-DSA-44) do`
+            : typeof url === "string"
+              ? `${at} ${url}`
+              : undefined;
+    if (problem === undefined && typeof key !== "string" && typeof url !== "string")
+      return { vkey, key, url };
+    addIssue({ message: problem ?? "is no witness" });
+    return NEVER;
+  }),
 );
 
 export const whole = (least: number, most: number) => {

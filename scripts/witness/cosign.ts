@@ -12,7 +12,17 @@ import {
 import { COSIGNATURE, linesOf, type NoteKey, noteLine, readNote } from "#durable/proof/log/note.ts";
 import { readSubmission, SIZE_TYPE } from "#durable/proof/log/submission.ts";
 import { verifyConsistency } from "#durable/proof/proofs.ts";
-import type { Seen, WitnessState } from "./state.ts";
+
+/** The newest checkpoint of a log that was cosigned. `at`: seconds since 1970, of that cosignature. */
+export type Seen = Checkpoint & { readonly at: number };
+
+/** What a witness remembers. */
+export interface Memory {
+  /** Of a log that was never cosigned: the empty tree. Throws when it cannot be told: nothing is cosigned then. */
+  read(origin: string): Promise<Seen>;
+  /** Whole or not at all, and durable when it returns. */
+  write(seen: Seen): Promise<void>;
+}
 
 /** A key of the witness, of type 0x04 or 0x06. */
 export type Cosigner = { readonly key: NoteKey; readonly sign: Sign };
@@ -21,7 +31,7 @@ export type WitnessOptions = {
   readonly cosigners: readonly Cosigner[];
   /** Keys of the logs it knows; several may be of one log. */
   readonly logs: readonly NoteKey[];
-  readonly state: WitnessState;
+  readonly state: Memory;
   /** Seconds since 1970. */
   readonly now: () => number;
 };

@@ -3,8 +3,8 @@ import { mkdir, open, readFile, rename } from "node:fs/promises";
 import { join } from "node:path";
 import * as v from "valibot";
 import { type Bytes, fromBase64, sha256, toBase64, toHex, utf8 } from "#durable/proof/bytes.ts";
-import type { Checkpoint } from "#durable/proof/log/checkpoint.ts";
 import { emptyRoot } from "#durable/proof/merkle.ts";
+import type { Memory, Seen } from "./cosign.ts";
 
 const Stored = v.strictObject({
   origin: v.string(),
@@ -17,17 +17,13 @@ const Stored = v.strictObject({
   at: v.pipe(v.number(), v.safeInteger(), v.minValue(0)),
 });
 
-/** `at`: seconds since 1970, of the newest cosignature. */
-export type Seen = Checkpoint & { readonly at: number };
-
-export class WitnessState {
+export class WitnessState implements Memory {
   readonly #directory: string;
 
   constructor(directory: string) {
     this.#directory = directory;
   }
 
-  /** Of a log that was never cosigned: the empty tree. Throws when what is there cannot be read: nothing is cosigned then. */
   async read(origin: string): Promise<Seen> {
     const path = this.#path(origin);
     let text: string;
@@ -43,7 +39,7 @@ export class WitnessState {
     return { ...seen, root };
   }
 
-  /** Whole or not at all, and durable when it returns: file, name and folder are synced. */
+  /** File, name and folder are synced. */
   async write({ origin, size, root, at }: Seen): Promise<void> {
     const path = this.#path(origin);
     const next = `${path}.new`;

@@ -81,6 +81,12 @@ export function settingsOf(service: ServiceName, settings: Settings, digests: Di
         ...session,
         backlogBytes,
         origin: evidence.origin,
+        witnesses: evidence.witnesses.map(({ vkey, url }, i) => ({
+          vkey,
+          url: url.base,
+          binding: `WITNESS_${i}`,
+        })),
+        quorum: evidence.quorum,
         ...digests,
       });
     }
@@ -178,7 +184,7 @@ function egressAdded(settings: Settings): Added {
   return { bindings, services, secrets };
 }
 
-function recorderAdded({ archive, serve }: Settings, paths: ArchivePaths): Added {
+function recorderAdded({ archive, serve, evidence }: Settings, paths: ArchivePaths): Added {
   const bindings: BindingSpec[] = [
     { name: "SEAL_KEY", kind: "p256", embed: KEY_FILES.sealKey, usages: ["sign"] },
     { name: "SEAL_PUB", kind: "text", content: { embed: KEY_FILES.sealPub } },
@@ -195,11 +201,19 @@ function recorderAdded({ archive, serve }: Settings, paths: ArchivePaths): Added
     path: objectsDirectory(serve.state),
     writable: true,
   };
+  const witnesses = evidence.witnesses.map(({ url }, i): ServiceSpec => {
+    bindings.push({ name: `WITNESS_${i}`, kind: "service", service: `witness-${i}` });
+    return { kind: "external", name: `witness-${i}`, address: addressOf(url), transport: transportOf(url) };
+  });
   if (archive.kind === "directory") {
     const address = `unix:${paths.directorySocket}`;
     return {
       bindings,
-      services: [objects, { kind: "external", name: "archive", address, transport: { kind: "http" } }],
+      services: [
+        objects,
+        ...witnesses,
+        { kind: "external", name: "archive", address, transport: { kind: "http" } },
+      ],
       secrets: [],
     };
   }
@@ -213,6 +227,7 @@ function recorderAdded({ archive, serve }: Settings, paths: ArchivePaths): Added
     bindings,
     services: [
       objects,
+      ...witnesses,
       { kind: "external", name: "archive", address: addressOf(endpoint), transport: transportOf(endpoint) },
     ],
     secrets: keys.map(([name, ref]) => ({

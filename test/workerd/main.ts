@@ -9,6 +9,7 @@ import { subtleSigner } from "#durable/proof/dsse.ts";
 import { toPem } from "#durable/proof/key.ts";
 import { type LogSigner, logKeys } from "#durable/proof/log/checkpoint.ts";
 import { SessionObject as SessionBase } from "#durable/session.ts";
+import type { Witness } from "#durable/store/log/witness.ts";
 import type { Prober } from "#durable/store/probe/probe.ts";
 import { directoryOf, journalOf, ledgerOf, sessionOf } from "#durable/stubs.ts";
 import { logSigner, ORIGIN } from "#test/support/log-signer.ts";
@@ -26,6 +27,8 @@ export const archive = new MemoryArchive();
 export const store: { prober?: Prober } = {};
 /** Milliseconds that a test has let pass. */
 export const clock = { ahead: 0 };
+/** None, unless a test says some. */
+export const witnesses: { all: Witness[]; threshold: number } = { all: [], threshold: 0 };
 export const limits: { -readonly [K in keyof Limits]: Limits[K] } = {
   idleSeconds: 900,
   maxSeconds: 28_800,
@@ -76,7 +79,7 @@ function meansOf(env: Bindings): Means {
       const { ed25519, mlDsa } = signer.keys;
       return { ...signer, keys: logKeys(log.origin, ed25519.bytes, mlDsa.bytes) };
     },
-    witnesses: [],
+    witnesses,
     origin: ORIGIN,
     build: "b".repeat(64),
     config: "c".repeat(64),

@@ -90,6 +90,10 @@ export const RecorderSettings = v.object({
   backlogBytes: v.number(),
   /** Bare hostname: the ledger's name. */
   origin: v.string(),
+  /** Those who cosign the ledger's checkpoints, each reached by a binding of its own. */
+  witnesses: v.array(v.object({ vkey: v.string(), url: v.string(), binding: v.string() })),
+  /** How many of them a checkpoint needs; 0 without any. */
+  quorum: v.number(),
   build: Hex,
   config: Hex,
 });

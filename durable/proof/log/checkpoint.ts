@@ -68,27 +68,42 @@ export type OpenedCheckpoint = {
   readonly note: Note;
   /** Of its ML-DSA-44 signature, in seconds since 1970. */
   readonly at: number | undefined;
-  /** Lines of keys that are not the log's. */
+  /** Lines of keys that are neither the log's nor a known witness's. */
   readonly others: readonly NoteLine[];
+  /** The witnesses whose signatures hold, and those with one that does not. */
+  readonly cosigned: readonly NoteKey[];
+  readonly forged: readonly NoteKey[];
   /** What is wrong with the log's own signatures. */
   readonly wrong?: { readonly code: "checkpoint_origin" | "checkpoint_signature"; readonly message: string };
 };
 
-/** The checkpoint of a note, or what is wrong with its text. Without keys nothing is said of signatures. */
+/**
+ * The checkpoint of a note, or what is wrong with its text. Without keys nothing is said of the log's signatures. Of a
+ * witness with several lines all must hold.
+ */
 export async function openCheckpoint(
   text: string,
   keys: LogKeys | undefined,
+  witnesses: readonly NoteKey[] = [],
 ): Promise<OpenedCheckpoint | string> {
   const note = readNote(text);
   if (typeof note === "string") return note;
   const checkpoint = readCheckpoint(note.text);
   if (!checkpoint) return "not the text of a checkpoint: origin, size, root";
-  if (!keys) return { checkpoint, note, at: undefined, others: [] };
+  const [cosigned, forged]: [NoteKey[], NoteKey[]] = [[], []];
+  for (const key of witnesses)
+    for (const line of linesOf(note, key)) {
+      const holds = await verifyLine({ note: { ...note, lines: [line] }, checkpoint }, key);
+      const found = holds ? cosigned : forged;
+      if (!found.includes(key)) found.push(key);
+    }
+  const seen = { checkpoint, note, cosigned: cosigned.filter((key) => !forged.includes(key)), forged };
+  if (!keys) return { ...seen, at: undefined, others: [] };
   const { ed25519, mlDsa } = keys;
-  const own = [...linesOf(note, ed25519), ...linesOf(note, mlDsa)];
+  const own = [ed25519, mlDsa, ...witnesses].flatMap((key) => linesOf(note, key));
   const others = note.lines.filter((line) => !own.includes(line));
   const at = linesOf(note, mlDsa)[0]?.signature;
-  const opened = { checkpoint, note, at: at && Number(readU64(at)), others };
+  const opened = { ...seen, at: at && Number(readU64(at)), others };
   if (checkpoint.origin !== ed25519.name)
     return { ...opened, wrong: wrong("checkpoint_origin", `of the log ${checkpoint.origin}`) };
   for (const [key, name] of [

@@ -64,7 +64,8 @@ export class Growth {
     let root: Bytes | undefined;
     let end = to;
     for (const size of subtreeSizes(from, to - from).reverse()) {
-      const whole = this.#perfect(end - size, size);
+      const whole = this.perfect(end - size, size);
+      if (!whole) throw new RangeError(`leaf ${end - size} is left of the edge that is known`);
       root = root ? nodeHash(whole, root) : whole;
       end -= size;
     }
@@ -72,13 +73,14 @@ export class Growth {
     return root;
   }
 
-  #perfect(from: number, size: number): Bytes {
+  /** The hash over `size` leaves, a power of two, from a multiple of it; undefined where it is left of the edge. */
+  perfect(from: number, size: number): Bytes | undefined {
     let level = 0;
     let [at, width] = [from, size];
     // Hashes of a level stand for 256 of the level below.
     while (width >= TILE) [level, at, width] = [level + 1, at / TILE, width / TILE];
     const { first, hashes } = this.#levels[level] ?? { first: 0, hashes: new Uint8Array() };
-    if (at < first) throw new RangeError(`leaf ${from} is left of the edge that is known`);
+    if (at < first) return undefined;
     if (width === 1) return new Uint8Array(leafAt(hashes, at - first));
     return rootOf(hashes, at - first, at - first + width);
   }

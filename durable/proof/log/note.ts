@@ -81,3 +81,7 @@ export function readNote(note: string): Note | string {
 
 export const linesOf = ({ lines }: Note, key: NoteKey): NoteLine[] =>
   lines.filter(({ name, id }) => name === key.name && equal(id, key.id));
+
+/** Whether two vkeys are one. */
+export const sameKey = (a: NoteKey, b: NoteKey): boolean =>
+  a.type === b.type && a.name === b.name && equal(a.bytes, b.bytes);

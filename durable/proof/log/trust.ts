@@ -53,7 +53,3 @@ export function trustedRoot({ ed25519 }: LogKeys): Bytes {
   };
   return utf8(`${JSON.stringify(root, null, 2)}\n`);
 }
-
-/** C2SP tlog-policy: the log, and which cosignatures a checkpoint must bear. None are asked for yet. */
-export const witnessPolicy = ({ ed25519 }: LogKeys): Bytes =>
-  utf8(`log ${writeVkey(ed25519)}\nquorum none\n`);

@@ -3,6 +3,7 @@ import type { Findings, Found, Report } from "../finding.ts";
 import { importSealKey, type SealKey } from "../key.ts";
 import type { LogKeys, OpenedCheckpoint } from "../log/checkpoint.ts";
 import type { Source } from "../read/source.ts";
+import type { Policies } from "./log/policies.ts";
 import { type Examined, examineSegment, type SegmentTask } from "./tape/examine.ts";
 
 /** Plain values: what whoever verifies a part of an archive elsewhere has to know. */
@@ -11,6 +12,8 @@ export type Seed = {
   readonly spki: Uint8Array<ArrayBuffer> | undefined;
   /** The log's; undefined when there are none that can be used. */
   readonly log: LogKeys | undefined;
+  /** Whose cosignatures its checkpoints had to bear. */
+  readonly policies: Policies;
   /** Milliseconds since 1970: ages of open sessions are counted to it. */
   readonly now: number;
   /** The source is the store itself, so what it says of retention is checked. */
@@ -43,9 +46,10 @@ export type Progress = (at: {
 export type Examine = (task: SegmentTask) => Promise<Examined>;
 
 /** What of a context crosses threads. */
-export const seedOf = ({ spki, log, now, retention, packMax }: Context): Seed => ({
+export const seedOf = ({ spki, log, policies, now, retention, packMax }: Context): Seed => ({
   spki,
   log,
+  policies,
   now,
   retention,
   packMax,

@@ -4,11 +4,13 @@ import { type Bytes, readUtf8 } from "../bytes.ts";
 import type { Finding, Findings, Verdict } from "../finding.ts";
 import { importSealKey, KeyUnreadable, readPem, type SealKey, toPem } from "../key.ts";
 import type { LogKeys } from "../log/checkpoint.ts";
+import type { Policy } from "../log/policy.ts";
 import type { Source } from "../read/source.ts";
 import { type Context, contextOf, type Progress } from "./context.ts";
 import type { Gather } from "./crew.ts";
 import type { Ledger } from "./ledger.ts";
 import { readLogKeys } from "./log/keys.ts";
+import { readPolicies } from "./log/policies.ts";
 import type { LogState } from "./log/tree.ts";
 import type { SessionPlace } from "./session.ts";
 
@@ -21,6 +23,8 @@ export type VerifyOptions = {
   readonly origin?: string;
   /** The log's keys as the auditor holds them. */
   readonly log?: LogKeys;
+  /** The witness policy as the auditor holds it: the newest checkpoint must satisfy it, whatever the archive's own says. */
+  readonly policy?: Policy;
   /** A checkpoint the auditor saw earlier: the log must extend it. */
   readonly since?: LogState;
   /** The source is the store: what it says of retention is checked. */
@@ -68,7 +72,9 @@ export async function begin(
     report("key_other", LOG_VKEY, `of the log ${log.ed25519.name}, not of ${options.origin}`);
   const key = options.key ?? published;
   if (!key) report("key_none", SEAL_PUB, "no signature can be checked: give the key that signs the heads");
-  const context = await contextOf(source, { spki: key?.spki, log, now, retention, packMax }, findings);
+  const policies = await readPolicies(source, report, log, options.policy, root);
+  const seed = { spki: key?.spki, log, policies, now, retention, packMax };
+  const context = await contextOf(source, seed, findings);
   return { ...context, ...(options.progress && { progress: options.progress }) };
 }
 

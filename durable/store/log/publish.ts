@@ -1,4 +1,5 @@
 /** How a signed checkpoint reaches the archive (EVIDENCE §4). Every step may be repeated: it has the same bytes again. */
+import type { NotBefore } from "#durable/format/head.ts";
 import {
   CHECKPOINT,
   checkpointKey,
@@ -8,23 +9,21 @@ import {
   SEAL_PUB,
   TRUSTED_ROOT,
   tileKey,
-  WITNESS_POLICY,
 } from "#durable/format/layout.ts";
-import { type Bytes, readUtf8, utf8 } from "#durable/proof/bytes.ts";
+import { type Bytes, readUtf8, sha256, toBase64, toHex, utf8 } from "#durable/proof/bytes.ts";
 import { logId, makeTlogEntry } from "#durable/proof/log/bundle.ts";
-import type { LogKeys } from "#durable/proof/log/checkpoint.ts";
+import { checkpointText, type LogKeys } from "#durable/proof/log/checkpoint.ts";
 import { type Edge, EMPTY_EDGE, Growth } from "#durable/proof/log/growth.ts";
+import { policyText } from "#durable/proof/log/policy.ts";
 import { encodeEntries, TILE, tilePath } from "#durable/proof/log/tile.ts";
-import { trustedRoot, vkeyFile, witnessPolicy } from "#durable/proof/log/trust.ts";
+import { trustedRoot, vkeyFile } from "#durable/proof/log/trust.ts";
 import { encodeBundle, makeBundle, type SignedHead } from "#durable/proof/seal.ts";
 import type { Archive } from "../archive.ts";
+import { cosign, countCosigned, type Tell, type Witnesses } from "./cosigning.ts";
+import { extension } from "./extension.ts";
+import { putPolicy } from "./policy-files.ts";
 import type { CheckpointRow, EntryRow, LedgerRows } from "./rows.ts";
-
-/** Somebody else who signs that our log only grows (C2SP tlog-witness). */
-export interface Witness {
-  /** Signature lines to add to the note; none when it could not be asked. Throws when it refuses: it knows another log. */
-  cosign(checkpoint: { readonly note: string; readonly size: number }): Promise<readonly string[]>;
-}
+import type { Signed } from "./witness.ts";
 
 export type Publishing = {
   readonly archive: Archive;
@@ -32,7 +31,8 @@ export type Publishing = {
   readonly keys: LogKeys;
   /** PEM. */
   readonly sealPub: string;
-  readonly witnesses: readonly Witness[];
+  readonly witnesses: Witnesses;
+  readonly tell: Tell;
   /** Told of every bundle that is in the archive. */
   readonly stored: (index: number, bundle: string) => void;
 };
@@ -49,28 +49,71 @@ export function growthTo(rows: LedgerRows, before: CheckpointRow | undefined, si
   );
 }
 
-/** All of a checkpoint's objects, in the order of EVIDENCE §4. Throws when one could not be put; call again. */
+/** As witnesses are asked to cosign it. */
+export const signedOf = ({ size, root, note }: CheckpointRow, { ed25519 }: LogKeys): Signed => {
+  const checkpoint = { origin: ed25519.name, size, root };
+  return { checkpoint, text: checkpointText(checkpoint), note };
+};
+
+/**
+ * All of a checkpoint's objects, in the order of EVIDENCE §4. Throws when one could not be put; call again. Throws
+ * `LogContradicted` when a witness knows another log: then calling again is of no use.
+ */
 export async function publish(publishing: Publishing, signed: CheckpointRow): Promise<void> {
-  const { archive, rows, witnesses } = publishing;
+  const { archive, rows, keys, witnesses } = publishing;
   const growth = growthTo(rows, rows.published(), signed.size);
   const entries = rows.entries(signed.start, signed.size);
   if (rows.fact("trust") === undefined) await putTrust(publishing);
+  const quorum = { witnesses: witnesses.all.map(({ key }) => key), threshold: witnesses.threshold };
+  await putPolicy(archive, rows, signed, policyText(keys, quorum));
   // Tiles first, so that the archive always holds what a witness has seen.
   await putTiles(publishing, signed, growth);
-  const note = await cosigned(witnesses, signed);
-  // What is published is remembered first: after a crash the same note is put, not one with other cosignatures.
-  if (note !== signed.note) rows.setNote(signed, note);
+  const note = await witnessed(publishing, signed, growth);
   await archive.replace(CHECKPOINT, utf8(note));
   await archive.put(checkpointKey(signed.size, signed.at), utf8(note), { locked: true });
   await putBundles(publishing, { ...signed, note }, growth, entries);
+  noteQuorum(publishing, { ...signed, note });
   rows.setPublished(signed, signed.size - (signed.size % TILE));
 }
 
-async function cosigned(witnesses: readonly Witness[], { note, size }: CheckpointRow): Promise<string> {
-  const lines: string[] = [];
-  for (const witness of witnesses) lines.push(...(await witness.cosign({ note, size })));
-  return note + lines.join("");
+/** The note with the witnesses' lines. It is remembered first, also without any: after a crash the same note is put. */
+async function witnessed(
+  { archive, rows, keys, witnesses, tell }: Publishing,
+  signed: CheckpointRow,
+  growth: Growth,
+): Promise<string> {
+  if (witnesses.all.length === 0 || rows.isNoted(signed)) return signed.note;
+  const prove = (old: number) => extension(archive, growth, old);
+  const lines = await cosign(witnesses, signedOf(signed, keys), signed.start, prove, tell);
+  const note = signed.note + lines.join("");
+  rows.setNote(signed, note);
+  return note;
 }
+
+/** What opens from now on opens after the newest checkpoint that enough have cosigned. A change is told of. */
+function noteQuorum({ rows, keys, witnesses, tell }: Publishing, { size, root, note }: CheckpointRow): void {
+  const { all, threshold } = witnesses;
+  const cosigned = countCosigned(
+    note,
+    all.map(({ key }) => key),
+  );
+  if (cosigned >= threshold) rows.setFact("cosigned", JSON.stringify(notBefore(keys, { size, root, note })));
+  const was = rows.fact("quorum") ?? "met";
+  const is = cosigned >= threshold ? "met" : "missed";
+  if (is === was) return;
+  rows.setFact("quorum", is);
+  tell(`quorum_${is}`, { size, cosigned, quorum: threshold });
+}
+
+const notBefore = (
+  { ed25519 }: LogKeys,
+  { size, root, note }: Pick<CheckpointRow, "size" | "root" | "note">,
+): NotBefore => ({
+  origin: ed25519.name,
+  size,
+  rootHash: toBase64(root),
+  noteSha256: toHex(sha256(utf8(note))),
+});
 
 async function putTrust({ archive, rows, keys, sealPub }: Publishing): Promise<void> {
   const files: readonly (readonly [string, Bytes])[] = [
@@ -78,7 +121,6 @@ async function putTrust({ archive, rows, keys, sealPub }: Publishing): Promise<v
     [LOG_VKEY, vkeyFile(keys, "ed25519")],
     [LOG_PQ_VKEY, vkeyFile(keys, "mlDsa")],
     [TRUSTED_ROOT, trustedRoot(keys)],
-    [WITNESS_POLICY, witnessPolicy(keys)],
   ];
   for (const [key, bytes] of files) await archive.put(key, bytes, { locked: false });
   rows.setFact("trust", "published");

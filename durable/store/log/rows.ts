@@ -115,7 +115,15 @@ export function ledgerRows({ sql, transactionSync }: Pick<DurableObjectStorage, 
     },
     /** The note with what witnesses have added to it: the one that is published. */
     setNote({ size, at }: CheckpointRow, note: string): void {
-      sql.exec("UPDATE checkpoint SET note = ? WHERE size = ? AND at = ?", note, size, at);
+      transactionSync(() => {
+        sql.exec("UPDATE checkpoint SET note = ? WHERE size = ? AND at = ?", note, size, at);
+        sql.exec("INSERT OR REPLACE INTO fact VALUES ('noted', ?)", `${size}-${at}`);
+      });
+    },
+    /** Whether witnesses have been asked: its note does not change any more. */
+    isNoted({ size, at }: CheckpointRow): boolean {
+      const [row] = sql.exec("SELECT value FROM fact WHERE name = 'noted'").toArray();
+      return row?.["value"] === `${size}-${at}`;
     },
     /** Everything of it is in the archive: what only publishing needed goes. `tiled` entries are in full tiles. */
     setPublished({ size, at }: CheckpointRow, tiled: number): void {

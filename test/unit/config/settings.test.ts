@@ -1,7 +1,14 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
+import { COSIGNATURE, ML_DSA_44, noteKey, writeVkey } from "#durable/proof/log/note.ts";
 import { line } from "#scripts/config/finding.ts";
 import { parseSettings } from "#scripts/config/settings.ts";
+import { logSigner } from "#test/support/log-signer.ts";
+
+const signer = await logSigner();
+/** The keys of the golden log as if they were witnesses'. */
+const W1 = `${writeVkey(noteKey("w1.example", COSIGNATURE, signer.keys.ed25519.bytes))} https://w1.example/witness/`;
+const W2 = `${writeVkey(noteKey("w2.example", ML_DSA_44, signer.keys.mlDsa.bytes))} http://127.0.0.1:8790`;
 
 const BASE = "/etc/steno";
 const read = (text: string) => parseSettings(text, BASE, `${BASE}/steno.toml`);
@@ -100,7 +107,25 @@ describe("a configuration that is wrong", () => {
     ['[mask]\ndetectors = ["secrets"]', "[mask] is not available yet"],
     ['[cluster]\nbucket = "s3://x"', "[cluster] is not available yet"],
     ['[identity.saml]\nidp_metadata = "file:x"', "[identity.saml] is not available yet"],
-    ["[evidence]\nwitnesses = []", "witnesses in [evidence] is not available yet"],
+    ["[evidence]\nquorum = 1", "quorum: there are 0 witnesses"],
+    ["[evidence]\nquorum = 0", "quorum: must be a whole number from 1 to 32"],
+    [`[evidence]\nwitnesses = ["${W1}"]\nquorum = 2`, "quorum: there are 1 witnesses"],
+    [`[evidence]\nwitnesses = ["${W1}", "${W1}"]`, "w1.example is there twice, or under two names"],
+    [`[evidence]\nwitnesses = ["${W1.split(" ")[0]}"]`, 'witnesses: must be "VKEY URL"'],
+    [`[evidence]\nwitnesses = ["${W1} more"]`, 'witnesses: must be "VKEY URL"'],
+    [
+      `[evidence]\nwitnesses = ["w1.example+00000000+AAAA https://w1"]`,
+      "witnesses: w1.example+00000000+AAAA is ",
+    ],
+    [
+      `[evidence]\nwitnesses = ["${writeVkey(signer.keys.ed25519)} https://w1"]`,
+      "a key of type 1 does not cosign",
+    ],
+    [
+      `[evidence]\nwitnesses = ["${W1.split(" ")[0]} w1.example"]`,
+      "w1.example must be a URL that starts with http://",
+    ],
+    [`[evidence]\nwitnesses = "${W1}"`, "witnesses: must be a list"],
     ['[evidence]\nencrypt_to = ["age1"]', "encrypt_to in [evidence] is not available yet"],
     [`${S3}keys_bucket = "k"`, "keys_bucket in [archive] is not available yet"],
     [CONNECTION.replace('"git"', '"mcp"'), 'kind "mcp" is not available yet'],
@@ -161,6 +186,20 @@ describe("a configuration that is wrong", () => {
     expect(said).toContain("secret_key: vault: references are not available yet");
     expect(said).toContain("credential: must be a reference");
     expect(said).not.toContain("hush");
+  });
+
+  test("witnesses are read with their keys, and all of them are the quorum unless fewer are asked for", () => {
+    const evidence = (text: string) =>
+      read(`[evidence]\nwitnesses = ["${W1}", "${W2}"]\n${text}`).settings?.evidence;
+    expect(evidence("")).toMatchObject({
+      quorum: 2,
+      witnesses: [
+        { key: { name: "w1.example" }, url: { base: "https://w1.example/witness" } },
+        { key: { type: 6 } },
+      ],
+    });
+    expect(evidence("quorum = 1")?.quorum).toBe(1);
+    expect(read("").settings?.evidence).toMatchObject({ quorum: 0, witnesses: [] });
   });
 
   test("a file that was named and is not there is an error", async () => {

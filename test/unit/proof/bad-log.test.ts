@@ -281,7 +281,7 @@ const cases: readonly Case[] = [
   [
     "the witness policy was changed",
     () => withObject(WITNESS_POLICY, "quorum all\n"),
-    "key_malformed",
+    "policy_malformed",
     () => WITNESS_POLICY,
   ],
 ];

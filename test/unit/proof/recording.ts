@@ -35,8 +35,9 @@ import { logId, makeTlogEntry } from "#durable/proof/log/bundle.ts";
 import { signCheckpoint } from "#durable/proof/log/checkpoint.ts";
 import { entryBody } from "#durable/proof/log/entry.ts";
 import { EMPTY_EDGE, Growth } from "#durable/proof/log/growth.ts";
+import { NO_QUORUM, policyText } from "#durable/proof/log/policy.ts";
 import { encodeEntries, TILE, tilePath } from "#durable/proof/log/tile.ts";
-import { trustedRoot, vkeyFile, witnessPolicy } from "#durable/proof/log/trust.ts";
+import { trustedRoot, vkeyFile } from "#durable/proof/log/trust.ts";
 import { leafHash, rangeOf, rootOf } from "#durable/proof/merkle.ts";
 import { consistencyProof } from "#durable/proof/proofs.ts";
 import type { Source } from "#durable/proof/read/source.ts";
@@ -90,7 +91,7 @@ export class Archive {
     [LOG_VKEY, vkeyFile(LOG.keys, "ed25519")],
     [LOG_PQ_VKEY, vkeyFile(LOG.keys, "mlDsa")],
     [TRUSTED_ROOT, trustedRoot(LOG.keys)],
-    [WITNESS_POLICY, witnessPolicy(LOG.keys)],
+    [WITNESS_POLICY, utf8(policyText(LOG.keys, NO_QUORUM))],
   ]);
   readonly #bodies: Bytes[] = [];
   #edge = EMPTY_EDGE;

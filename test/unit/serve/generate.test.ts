@@ -214,6 +214,24 @@ describe("one instance", () => {
     }
   });
 
+  test("the recorder reaches its witnesses too, each by a binding of its own, and nobody else does", () => {
+    const vkey = "w.example+c9860602+BBkI0oK26YVPFp77XqzTrWFjZviKYhoK80HgElJBY4vs";
+    const [instance] = made(`[evidence]\nwitnesses = ["${vkey} https://w.example/a/"]`).instances;
+    expect(targets(instance, "recorder")).toContain("WITNESS_0 witness-0#");
+    expect(instance?.services).toContainEqual({
+      kind: "external",
+      name: "witness-0",
+      address: "w.example:443",
+      transport: { kind: "https", certificateHost: "w.example" },
+    });
+    const reached = SERVICES.filter((name) => names(instance, name).includes("WITNESS_0"));
+    expect(reached).toEqual(["recorder"]);
+    const json = workerOf(instance, "recorder").bindings.find(({ kind }) => kind === "json");
+    expect(json).toMatchObject({
+      value: { quorum: 1, witnesses: [{ vkey, url: "https://w.example/a", binding: "WITNESS_0" }] },
+    });
+  });
+
   test("a directory archive is a private socket, and needs no keys", () => {
     const { instances, directorySocket } = made("");
     expect(directorySocket).toBe("/run/s/archive.sock");

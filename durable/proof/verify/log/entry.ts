@@ -47,16 +47,21 @@ export async function checkNote(
     report("checkpoint_malformed", object, checkpoint);
     return undefined;
   }
-  const { wrong, others } = checkpoint;
+  const { wrong, others, forged } = checkpoint;
   if (wrong) report(wrong.code, object, wrong.message);
+  for (const { name } of forged)
+    report("cosignature_forged", object, `the signature of ${name} does not hold`);
   for (const { name } of others)
     report("checkpoint_stranger", object, `signed by ${name}, whose key is not known`);
   return wrong ? undefined : checkpoint;
 }
 
 /** A checkpoint with its signatures verified, once for many entries that bring it; or what is wrong with its text. */
-export function openNote({ log, opened }: Context, text: string): Promise<OpenedCheckpoint | string> {
-  const opening = opened.get(text) ?? openCheckpoint(text, log);
+export function openNote(
+  { log, policies, opened }: Context,
+  text: string,
+): Promise<OpenedCheckpoint | string> {
+  const opening = opened.get(text) ?? openCheckpoint(text, log, policies.witnesses);
   opened.delete(text);
   opened.set(text, opening);
   for (const [oldest] of opened) if (opened.size > OPENED_MAX) opened.delete(oldest);

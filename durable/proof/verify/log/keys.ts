@@ -1,11 +1,11 @@
 /** The files of `trust/` that name the log: its two keys, and what follows from them. */
-import { LOG_PQ_VKEY, LOG_VKEY, TRUSTED_ROOT, WITNESS_POLICY } from "#durable/format/layout.ts";
+import { LOG_PQ_VKEY, LOG_VKEY, TRUSTED_ROOT } from "#durable/format/layout.ts";
 import { equal } from "../../bytes.ts";
 import type { Report } from "../../finding.ts";
 import { readLine } from "../../log/bundle.ts";
 import type { LogKeys } from "../../log/checkpoint.ts";
 import { ED25519, type KeyType, ML_DSA_44, type NoteKey, readVkey } from "../../log/note.ts";
-import { trustedRoot, vkeyFile, witnessPolicy } from "../../log/trust.ts";
+import { trustedRoot, vkeyFile } from "../../log/trust.ts";
 import type { Source } from "../../read/source.ts";
 
 /** `held` are the auditor's own. Without them the archive's are used. `root`: it is a whole archive. */
@@ -31,7 +31,7 @@ export async function readLogKeys(
         "not the log's key that the auditor holds",
       );
   }
-  if (root && published) await checkFiles(source, report, published);
+  if (root && published) await checkRoot(source, report, published);
   return held ?? published;
 }
 
@@ -55,14 +55,9 @@ async function readKey(
 }
 
 /** What other people's tools are given must name the same log: to the byte, since all of it follows from the keys. */
-async function checkFiles(source: Source, report: Report, keys: LogKeys): Promise<void> {
-  const files = [
-    [TRUSTED_ROOT, trustedRoot(keys)],
-    [WITNESS_POLICY, witnessPolicy(keys)],
-  ] as const;
-  for (const [object, expected] of files) {
-    const bytes = await source.get(object);
-    if (!bytes) report("object_missing", object, "every archive has it");
-    else if (!equal(bytes, expected)) report("key_malformed", object, "not what follows from the log's keys");
-  }
+async function checkRoot(source: Source, report: Report, keys: LogKeys): Promise<void> {
+  const bytes = await source.get(TRUSTED_ROOT);
+  if (!bytes) report("object_missing", TRUSTED_ROOT, "every archive has it");
+  else if (!equal(bytes, trustedRoot(keys)))
+    report("key_malformed", TRUSTED_ROOT, "not what follows from the log's keys");
 }

@@ -5,6 +5,7 @@ import type { FindingCode } from "../../finding.ts";
 import { Range } from "../../merkle.ts";
 import type { Context } from "../context.ts";
 import { checkNote } from "./entry.ts";
+import { type Cosigned, checkQuorum } from "./policies.ts";
 import { checkTiles, tileLeaf } from "./tiles.ts";
 
 /** A checkpoint, as an auditor keeps it. */
@@ -31,7 +32,9 @@ export async function verifyTree(
 ): Promise<LogState | undefined> {
   const { report } = context;
   const newest = await readNewest(context);
-  const stored = await readStored(context);
+  const cosigned: Cosigned[] = [];
+  const stored = await readStored(context, cosigned);
+  checkQuorum(context, cosigned);
   reportUnstored(context, claims, stored);
   const all = [...claims, ...stored, ...(newest ? [newest] : [])];
   if (since) all.push({ ...since, code: "log_not_extended", object: CHECKPOINT });
@@ -83,7 +86,7 @@ async function readNewest(context: Context): Promise<Claim | undefined> {
 const NAME = /^log\/checkpoints\/(0|[1-9]\d{0,14})-([1-9]\d{0,14})$/;
 
 /** All checkpoints there ever were, as far as they are kept: a fork or a step back shows in them. */
-async function readStored(context: Context): Promise<Claim[]> {
+async function readStored(context: Context, cosigned: Cosigned[]): Promise<Claim[]> {
   const { source, report } = context;
   const claims: Claim[] = [];
   for await (const object of source.list("log/checkpoints/")) {
@@ -102,6 +105,7 @@ async function readStored(context: Context): Promise<Claim[]> {
         object,
         `of ${checkpoint.size} entries at ${opened.at}: not as its name says`,
       );
+    cosigned.push({ size: Number(size), at: Number(at), object, by: opened.cosigned });
     const { origin, root } = checkpoint;
     claims.push({ code: "checkpoint_root", object, origin, size: checkpoint.size, rootHash: toBase64(root) });
   }
