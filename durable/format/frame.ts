@@ -60,6 +60,34 @@ export type GitFrame = {
   readonly updates?: readonly RefUpdate[];
   readonly pack?: PackSummary;
   readonly commits?: readonly Commit[];
+  readonly changes?: Changes;
+  /** Why what changes could not be told, or not all of it: the server lacks filters, say, or too much changes. */
+  readonly uncompared?: string;
+};
+/**
+ * Changed paths: of a ref against what it pointed to (of a new one, against the newest commit of its line that the server
+ * has); or of one commit, those that do not show in what its ref comes to. A long list goes on in the next frame.
+ */
+export type Changes = {
+  readonly ref?: string;
+  readonly commit?: string;
+  /** The commit compared with; null for nothing. */
+  readonly base: string | null;
+  readonly paths: readonly ChangedPath[];
+  /** How many paths are left out here; the recorded body has them. */
+  readonly omitted?: number;
+};
+/** As `git diff --raw --no-renames` has it: added, modified, deleted, or made another type. */
+export type ChangedPath = {
+  readonly status: "A" | "M" | "D" | "T";
+  /** Bytes that are not UTF-8 are written `\\xff`, and `odd` says so. */
+  readonly path: string;
+  readonly modes: readonly [old: string, next: string];
+  readonly ids: readonly [old: string, next: string];
+  /** Bytes of the new file, when the pack brings it. */
+  readonly size?: number;
+  /** Names that may be read, or checked out, as another: bytes that are no text, control or invisible letters, same but for case. */
+  readonly odd?: readonly ("bytes" | "control" | "case" | "invisible")[];
 };
 export type PackSummary = {
   readonly version: number;

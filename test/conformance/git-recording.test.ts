@@ -149,6 +149,21 @@ describe("a push", () => {
     },
   );
 
+  test.each(["small", "merged", "big-2", "big-6"])(
+    "of %s lists exactly the paths git lists, as git diff --raw has them",
+    async (branch) => {
+      const { git } = pushOf(branch);
+      expect(git.flatMap(({ uncompared }) => uncompared ?? [])).toEqual([]);
+      const [changes] = git.flatMap((frame) => (frame.changes?.ref === undefined ? [] : [frame.changes]));
+      const args = ["diff", "--raw", "--no-renames", "--no-abbrev"];
+      const raw = await client.git("-C", clone, ...args, changes?.base ?? "", pushed[branch]?.at(-1) ?? "");
+      const told = changes?.paths.map(
+        ({ status, modes, ids, path }) => `:${modes.join(" ")} ${ids.join(" ")} ${status}\t${path}`,
+      );
+      expect(told?.join("\n")).toBe(raw);
+    },
+  );
+
   test("of much was announced by a probe, which was answered here and stands in the record as one", () => {
     const probes = [...recording.exchanges.values()].filter(
       ({ request }) => request.operation.kind === "git.probe",

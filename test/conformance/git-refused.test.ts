@@ -101,6 +101,16 @@ describe.each([0, 2] as const)("protocol v%i configured", (protocol) => {
     expect(await refused("--force", "origin", "work:refs/tags/v1.0")).toContain(FORCE);
   });
 
+  test("a workflow among the changed files is refused, also when the next commit takes it back", async () => {
+    await client.git("-C", clone, "checkout", "-q", "-B", "flows", "work");
+    await client.commit(clone, ".github/workflows/ci.yml", "on: push\n");
+    const why = "workflows run with the repository's secrets: a lead changes them in person";
+    expect(await refused("origin", "flows")).toContain(rejected("flows", "flows", why));
+    await client.git("-C", clone, "rm", "-q", ".github/workflows/ci.yml");
+    await client.git("-C", clone, "commit", "-q", "-m", "never mind");
+    expect(await refused("origin", "flows")).toContain(rejected("flows", "flows", why));
+  });
+
   test.each([2, 21])(
     "a denied push of %i MB is read to its end and refused in the same words",
     async (megabytes) => {

@@ -87,6 +87,8 @@ export function gitBytes(
     child.on("close", (code) =>
       code === 0 ? done(Buffer.concat(chunks)) : fail(new Error(`git ${args[0]}: ${code}`)),
     );
+    // One that ends without reading says by its exit code whether that was a failure.
+    child.stdin.on("error", () => undefined);
     child.stdin.end(input);
   });
 }

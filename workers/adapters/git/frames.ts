@@ -1,5 +1,5 @@
 /** What a push says, cut into `git` frames, and operations cut to fit the one line of their request frame. */
-import type { Commit, GitFrame } from "#durable/format/frame.ts";
+import type { Changes, Commit, GitFrame } from "#durable/format/frame.ts";
 import type { GitOperation, RefUpdate } from "#durable/format/operation.ts";
 import { cut } from "./pack/commit.ts";
 import type { PackContents } from "./pack/pack.ts";
@@ -7,17 +7,43 @@ import type { PackContents } from "./pack/pack.ts";
 /** Bytes of JSON a frame may take here: the line's limit is 65,535 with its prefix, exchange and punctuation. */
 export const JSON_MAX = 48 * 1024;
 
-type PushFrame = Omit<GitFrame, "x">;
+/** Bytes of JSON all lists of changed paths of one push may take together. */
+const CHANGES_MAX = 8 * 1024 * 1024;
 
-/** Updates first, the pack's summary with the last of them, then the commits in the pack's order. */
+type PushFrame = Omit<GitFrame, "x">;
+/** What a push changes, as far as it was told. */
+export type Told = { readonly changes: readonly Changes[]; readonly uncompared?: string };
+
+/** Updates first, then the pack's summary, the commits in the pack's order, and what changes. */
 export function pushFrames(
   updates: readonly RefUpdate[],
   contents: PackContents | undefined,
+  told: Told = { changes: [] },
 ): readonly PushFrame[] {
   const updateFrames = pieces(updates).map((piece): PushFrame => ({ k: "git", updates: piece }));
   const summary: PushFrame[] = contents ? [{ k: "git", pack: contents.summary }] : [];
   const commits = pieces((contents?.commits ?? []).map(fitting));
-  return [...updateFrames, ...summary, ...commits.map((piece): PushFrame => ({ k: "git", commits: piece }))];
+  const commitFrames = commits.map((piece): PushFrame => ({ k: "git", commits: piece }));
+  const { uncompared } = told;
+  const reason: PushFrame[] =
+    uncompared === undefined ? [] : [{ k: "git", uncompared: cut(uncompared, 1024) }];
+  return [...updateFrames, ...summary, ...commitFrames, ...changeFrames(told.changes), ...reason];
+}
+
+function changeFrames(all: readonly Changes[]): readonly PushFrame[] {
+  let room = CHANGES_MAX;
+  return all.flatMap(({ paths, ...about }): PushFrame[] => {
+    const lists = pieces(paths);
+    const kept = lists.filter((piece) => {
+      room -= jsonBytes(piece);
+      return room >= 0;
+    });
+    const omitted = paths.length - kept.reduce((sum, piece) => sum + piece.length, 0);
+    const frames = (kept.length > 0 ? kept : [[]]).map((piece) => ({ ...about, paths: piece }));
+    const last = frames.pop() ?? { ...about, paths: [] };
+    const ending = omitted > 0 ? { ...last, omitted } : last;
+    return [...frames, ending].map((changes): PushFrame => ({ k: "git", changes }));
+  });
 }
 
 /** The operation as its request frame can hold it, or undefined when it fits as it is. */

@@ -3,8 +3,20 @@ import type { Connection } from "#durable/format/connection.ts";
 import type { GitFetch, GitOperation, GitPush } from "#durable/format/operation.ts";
 import type { ContextValue, Question, Resource } from "#workers/contract/evaluator.ts";
 
+/** What is known of a push beside its commands. */
+export type PushFacts = {
+  /** For every ref alike: counts, people, sizes. */
+  readonly all: Readonly<Record<string, ContextValue>>;
+  /** Of one ref: what it changes. */
+  readonly of: (ref: string) => Readonly<Record<string, ContextValue>>;
+};
+
 /** What policy is asked: one question, or for a push one for each ref. */
-export function questionsOf(operation: GitOperation, connection: Connection): readonly Question[] {
+export function questionsOf(
+  operation: GitOperation,
+  connection: Connection,
+  facts?: PushFacts,
+): readonly Question[] {
   const outer: Resource = { type: "Connection", id: connection.name, attrs: { kind: connection.kind } };
   const id = `${connection.name}/${operation.repository}`;
   const resource: Resource = { type: "Repository", id, attrs: { path: operation.repository }, within: outer };
@@ -23,7 +35,7 @@ export function questionsOf(operation: GitOperation, connection: Connection): re
     case "git.fetch":
       return [{ part: "", action: "git.fetch", resource, context: fetchContext(operation) }];
     case "git.push":
-      return pushQuestions(operation, resource);
+      return pushQuestions(operation, resource, facts);
   }
 }
 
@@ -47,13 +59,20 @@ const ACTIONS = {
   force: "git.force",
 } as const;
 
-function pushQuestions(push: GitPush, within: Resource): readonly Question[] {
+function pushQuestions(push: GitPush, within: Resource, facts?: PushFacts): readonly Question[] {
   const { options, capabilities, atomic, updates } = push;
   const all: Record<string, ContextValue> = { atomic, refs: updates.length, options, capabilities };
   return updates.map(({ ref, old, new: next, change }) => ({
     part: ref,
     action: ACTIONS[change],
     resource: { type: "Ref", id: `${within.id}/${ref}`, attrs: { name: ref }, within },
-    context: { ...all, old, new: next, change },
+    // A ref that is removed brings nothing.
+    context: {
+      ...all,
+      old,
+      new: next,
+      change,
+      ...(change === "delete" ? { inspected: true } : { ...facts?.all, ...facts?.of(ref) }),
+    },
   }));
 }

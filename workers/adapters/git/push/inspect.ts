@@ -5,8 +5,12 @@ import { Refusal } from "#durable/format/refusal.ts";
 import { peek } from "#workers/wire/body.ts";
 import { gunzip, isGzip } from "#workers/wire/gzip.ts";
 import type { Flawed, Incoming, Outgoing, Spooled } from "../../adapter.ts";
+import { compareAll } from "../change/changes.ts";
+import { factsOf } from "../change/facts.ts";
+import { KnownObjects } from "../change/known-objects.ts";
+import { lookFetch, lookRequest, readAnswer, WANTS_MAX } from "../change/look.ts";
 import type { Endpoint } from "../endpoint.ts";
-import { abridged, pushFrames } from "../frames.ts";
+import { abridged, pushFrames, type Told } from "../frames.ts";
 import { ancestryFetch, ancestryQuery, ancestryRequest, settleUpdate } from "../history/ancestry.ts";
 import { refUpdates } from "../history/ref-update.ts";
 import type { ObjectFormat } from "../pack/bytes.ts";
@@ -19,6 +23,9 @@ import { type Around, type GitInspected, inspectedOf } from "./inspected.ts";
 
 /** How much of a push is held at once; its commands are in there, or it is refused. What is longer is spooled. */
 export const PUSH_PREFIX = 4 * 1024 * 1024;
+
+/** Rounds of asking for trees: the commits with theirs, and what was moved here from elsewhere. */
+const LOOKS_MAX = 3;
 
 type Bytes = Uint8Array<ArrayBuffer>;
 /** A push with what it brought, for as long as its effect is not settled. */
@@ -131,13 +138,13 @@ function fromSpool(spooled: Spooled, packAt: number): PackSource {
   };
 }
 
-/** The push with what to ask the server next, as long as an update might still prove to keep history. */
-function unsettled(known: Known, looked: ReadonlySet<string>): GitInspected {
+/** The push with what to ask the server next: first whether updates keep history, then what they change. */
+async function unsettled(known: Known, looked: ReadonlySet<string>): Promise<GitInspected> {
   const { push, content, format, around } = known;
   const { updates } = push;
-  const inspected = inspectedOf(push, pushFrames(updates, settled(content, updates)), around);
   const query = ancestryQuery(updates, content.commits, looked);
-  if (!query) return inspected;
+  if (!query)
+    return content.pack ? compared(known, new KnownObjects(whereOf(known), content.pack), 0) : told(known);
   const fetch = ancestryFetch(push.repository, query, format);
   const look = lookOf(fetch, ancestryRequest(query, format), around);
   const settle = async (answer: Bytes | undefined): Promise<GitInspected> => {
@@ -145,7 +152,42 @@ function unsettled(known: Known, looked: ReadonlySet<string>): GitInspected {
     const next = updates.map((update) => (update === query.update ? settledUpdate : update));
     return unsettled({ ...known, push: { ...push, updates: next } }, new Set([...looked, query.update.ref]));
   };
-  return { ...inspected, unsettled: { look, settle } };
+  return { ...told(known), unsettled: { look, settle } };
+}
+
+const whereOf = ({ push, around }: Known): string => `${around.connection.name}/${push.repository}`;
+
+/** Compares with what is known, and asks the server for what is not: once for commits with their trees, then for trees. */
+async function compared(known: Known, objects: KnownObjects, looks: number): Promise<GitInspected> {
+  const { push, content, format, around } = known;
+  const { changes, missing, truncated } = await compareAll(push.updates, content.commits, objects, format);
+  const incomplete = truncated ? "more changes than this gateway compares" : undefined;
+  if (missing.length === 0) return told(known, { changes, ...(incomplete && { uncompared: incomplete }) });
+  if (missing.length > WANTS_MAX || looks >= LOOKS_MAX)
+    return told(known, { changes, uncompared: `${missing.length} objects of the server would be needed` });
+  const asked = { wants: missing, filter: "blob:none" } as const;
+  const look = lookOf(lookFetch(push.repository, asked, format), lookRequest(asked, format), around);
+  const settle = async (answer: Bytes | undefined): Promise<GitInspected> => {
+    let fits = true;
+    const why = await readAnswer(answer, format, ({ kind, id, content: bytes }) => {
+      if (bytes && kind !== "blob") fits = objects.add(id, kind, bytes) && fits;
+    });
+    const reason = why ?? (fits ? undefined : "the server's trees are more than this gateway holds");
+    return reason === undefined
+      ? compared(known, objects, looks + 1)
+      : told(known, { changes, uncompared: reason });
+  };
+  return { ...told(known), unsettled: { look, settle } };
+}
+
+/** The push as it is told to policy and to the record. */
+function told(known: Known, what: Told = { changes: [], uncompared: "it was not compared" }): GitInspected {
+  const { push, content, around } = known;
+  const { summary, commits } = settled(content, push.updates);
+  const { changes, uncompared } = what;
+  const frames = pushFrames(push.updates, { summary, commits }, content.pack ? what : undefined);
+  const whole = content.pack !== undefined && uncompared === undefined;
+  return inspectedOf(push, frames, around, factsOf({ summary, commits, changes, whole }));
 }
 
 /** A fetch of the gateway's own, from the repository that is pushed to. */

@@ -2,7 +2,7 @@
 import type { GitOperation } from "#durable/format/operation.ts";
 import type { Incoming, Inspected } from "../../adapter.ts";
 import { abridged } from "../frames.ts";
-import { questionsOf } from "../questions.ts";
+import { type PushFacts, questionsOf } from "../questions.ts";
 
 export type GitInspected = Inspected<GitOperation>;
 export type Around = Pick<Incoming, "connection"> & Pick<GitInspected, "outgoing" | "body">;
@@ -11,8 +11,9 @@ export function inspectedOf(
   operation: GitOperation,
   frames: GitInspected["frames"],
   { connection, outgoing, body }: Around,
+  facts?: PushFacts,
 ): GitInspected {
   const short = abridged(operation);
-  const questions = questionsOf(operation, connection);
+  const questions = questionsOf(operation, connection, facts);
   return { operation, ...(short && { abridged: short }), questions, outgoing, body, frames };
 }
