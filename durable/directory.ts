@@ -1,7 +1,7 @@
 /** DirectoryObject: which sessions there are, which one a principal's next exchange joins, and how much waits for the archive. */
 import { DurableObject } from "cloudflare:workers";
 import { mintSessionId, type SessionId } from "#durable/format/ids.ts";
-import { type Principal, principalKey } from "#durable/format/principal.ts";
+import { asPseudonym, isPseudonym, type Principal, principalKey } from "#durable/format/principal.ts";
 import type { Opening, SessionView } from "#durable/format/tape.ts";
 import { migrate } from "#durable/store/migrations.ts";
 import { alert, type Means } from "./means.ts";
@@ -40,7 +40,7 @@ class Openings {
 }
 
 export abstract class DirectoryObject extends DurableObject {
-  protected abstract readonly means: Pick<Means, "now" | "random" | "wake" | "limits">;
+  protected abstract readonly means: Pick<Means, "now" | "random" | "wake" | "limits" | "pseudonym">;
   readonly #sql = this.ctx.storage.sql;
   readonly #openings = new Openings();
   /** When each session was last woken; of what an earlier run left nothing is known. */
@@ -90,29 +90,36 @@ export abstract class DirectoryObject extends DurableObject {
   }
 
   async list(of?: Principal): Promise<SessionView[]> {
+    if (of === undefined) return this.#views("SELECT view FROM session ORDER BY id DESC LIMIT 1000");
     const whose =
-      of === undefined
-        ? ""
-        : "WHERE view ->> '$.principal.issuer' = ? AND view ->> '$.principal.subject' = ?";
-    const rows = this.#sql.exec(
-      `SELECT view FROM session ${whose} ORDER BY id DESC LIMIT 1000`,
-      ...(of === undefined ? [] : [of.issuer, of.subject]),
+      "SELECT view FROM session WHERE view ->> '$.principal.issuer' = ? AND view ->> '$.principal.subject' = ?";
+    const whoever = [of, asPseudonym(await this.means.pseudonym(principalKey(of)))];
+    const views = whoever.flatMap((who) =>
+      this.#views(`${whose} ORDER BY id DESC LIMIT 1000`, who.issuer, who.subject).filter(
+        ({ principal }) => principalKey(principal) === principalKey(who),
+      ),
     );
-    const views = rows.toArray().map((row) => JSON.parse(String(row["view"])) as SessionView);
-    return of === undefined
-      ? views
-      : views.filter(({ principal }) => principalKey(principal) === principalKey(of));
+    return views.sort((a, b) => (a.session < b.session ? 1 : -1)).slice(0, 1000);
+  }
+
+  #views(query: string, ...args: string[]): SessionView[] {
+    return this.#sql
+      .exec(query, ...args)
+      .toArray()
+      .map((row) => JSON.parse(String(row["view"])) as SessionView);
   }
 
   /** News may arrive out of order: a session never goes back from its end. */
   async tell(view: SessionView): Promise<void> {
     this.#sql.exec(
-      `UPDATE session SET status = ?1, backlog = ?2, view = ?3 WHERE id = ?4
+      `UPDATE session SET status = ?1, backlog = ?2, view = ?3, key = CASE WHEN ?5 THEN id ELSE key END WHERE id = ?4
        AND instr('open closing sealed', status) <= instr('open closing sealed', ?1)`,
       view.status,
       view.backlog,
       JSON.stringify(view),
       view.session,
+      // The key names whose session it is as well.
+      isPseudonym(view.principal) ? 1 : 0,
     );
     if (view.status === "sealed") this.#woken.delete(view.session);
     else await this.#round();

@@ -7,6 +7,7 @@ import type { Principal } from "#durable/format/principal.ts";
 import type { Opening, SessionView } from "#durable/format/tape.ts";
 import type { LogSigner } from "#durable/proof/log/checkpoint.ts";
 import type { Archive } from "#durable/store/archive.ts";
+import type { KeyStore } from "#durable/store/keys/key-store.ts";
 import type { Witnesses } from "#durable/store/log/cosigning.ts";
 import type { Prober } from "#durable/store/probe/probe.ts";
 import type { JournalBatch } from "./journal.ts";
@@ -67,6 +68,10 @@ export type Means = {
   readonly archive: Archive;
   /** Puts the archive's store to the test; absent where nothing is to be probed. */
   readonly prober?: Prober | undefined;
+  /** The auditors: sessions that open are encrypted to them. None: they are not encrypted. */
+  readonly encryptTo: readonly string[];
+  /** Where the keys of encrypted sessions are; absent on a node that never had any. */
+  readonly keys?: KeyStore;
   /** ECDSA P-256 over SHA-256, as r||s. */
   readonly sign: (bytes: Uint8Array<ArrayBuffer>) => Promise<Uint8Array<ArrayBuffer>>;
   /** PEM, SubjectPublicKeyInfo. */

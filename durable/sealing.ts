@@ -1,14 +1,16 @@
 /** What turns a session's rows into stored objects, heads and a seal. Every step may be repeated after a crash. */
-import { createHash } from "node:crypto";
+import { encryptionOf, sessionKeyOf, storeSessionKey, storingOf } from "#durable/custody/session-key.ts";
 import type { Head, HeadStatus, SegmentEntry } from "#durable/format/head.ts";
 import { bytesName, framesName, SEAL_NAME, sessionFolder } from "#durable/format/layout.ts";
 import { principalKey } from "#durable/format/principal.ts";
-import { concat, sha256, toBase64, toHex, utf8 } from "#durable/proof/bytes.ts";
+import { type Envelope, FileSealer, sealFile } from "#durable/proof/age/stream.ts";
+import { type Bytes, concat, sha256, toBase64, toHex, utf8 } from "#durable/proof/bytes.ts";
 import { readPem } from "#durable/proof/key.ts";
 import { Range, rangeFrom, rangeOf } from "#durable/proof/merkle.ts";
 import { consistencyBetween } from "#durable/proof/proofs.ts";
 import { sealHead } from "#durable/proof/seal.ts";
 import type { Tally } from "#durable/store/frame-writer.ts";
+import { makeEnvelope } from "#durable/store/keys/envelope.ts";
 import type { HeadRow, SegmentRow, SessionRows } from "#durable/store/session-rows.ts";
 import type { Means } from "./means.ts";
 import type { Ending, Opened } from "./session.ts";
@@ -36,7 +38,8 @@ export type Sealing = {
  */
 export async function seal(sealing: Sealing): Promise<{ readonly root: string } | undefined> {
   const { means, rows, opened, ending } = sealing;
-  // Safe here: rows are durable. A segment's bytes are the same at every attempt, and a put never overwrites.
+  await storeSessionKey(rows, opened.session, means.keys);
+  // Safe here: rows are durable, and so is the key of what is encrypted. A segment's bytes are the same at every attempt, and a put never overwrites.
   for (const segment of rows.segments()) if (segment.stored === 0) await store(sealing, segment);
   if (!ending) {
     if (headDue(sealing)) await signHead(sealing, "progress");
@@ -131,7 +134,7 @@ async function makeHead(sealing: Sealing, status: HeadStatus): Promise<HeadRow> 
       .segments()
       .filter((segment) => segment.stored === 1)
       .map((segment) => entryOf(rows, segment)),
-    encryption: "none",
+    encryption: encryptionOf(rows),
     retention: archive.retention,
   };
   const commits =
@@ -152,12 +155,13 @@ function rangeOfHead(rows: SessionRows, { size, range }: HeadRow): Range {
 
 function entryOf(rows: SessionRows, row: SegmentRow): SegmentEntry {
   const { kind, n, sha256, bytes, first, frames } = row;
-  if (kind === "bytes") return { name: bytesName(n), sha256, bytes };
+  const storing = storingOf(rows);
+  if (kind === "bytes") return { name: bytesName(n, storing), sha256, bytes };
   const range =
     row.range === null
       ? rangeFrom(first, rows.segmentLeaves(n)).serialise()
       : (JSON.parse(row.range) as string[]);
-  return { name: framesName(n), sha256, bytes, firstFrame: first, frames, range };
+  return { name: framesName(n, storing), sha256, bytes, firstFrame: first, frames, range };
 }
 
 async function store(sealing: Sealing, segment: SegmentRow): Promise<void> {
@@ -181,15 +185,19 @@ async function storeFrames(
   { means, rows, opened }: Sealing,
   { n, sha256: known }: SegmentRow,
 ): Promise<void> {
-  if (known === "") await pack(rows, n);
+  if (known === "") await pack(means, rows, n);
   const packed = concat(rows.packed(n));
-  await means.archive.put(`${sessionFolder(opened.session)}${framesName(n)}`, packed, { locked: true });
+  const name = framesName(n, storingOf(rows));
+  await means.archive.put(`${sessionFolder(opened.session)}${name}`, packed, { locked: true });
   rows.purge("frames", n);
 }
 
-async function pack(rows: SessionRows, n: number): Promise<void> {
+async function pack(means: Means, rows: SessionRows, n: number): Promise<void> {
   const lines = rows.lines(n);
-  const packed = await compress(concat(lines.map((row) => row.lines)));
+  const compressed = await compress(concat(lines.map((row) => row.lines)));
+  const envelope = await newEnvelope(means, rows);
+  // The file is kept, not its key: every put has the same bytes.
+  const packed = envelope ? sealFile(envelope, [compressed], compressed.byteLength) : compressed;
   const first = lines[0]?.first ?? 0;
   const leaves = concat(lines.map((row) => row.leaves));
   const row = {
@@ -203,17 +211,45 @@ async function pack(rows: SessionRows, n: number): Promise<void> {
 }
 
 async function storeBytes({ means, rows, opened }: Sealing, { n }: SegmentRow): Promise<void> {
-  const bytes = new Uint8Array(rows.chunkSize(n));
-  const hash = createHash("sha256");
-  let at = 0;
+  const bytes = await bytesOf(means, rows, n);
+  const name = bytesName(n, storingOf(rows));
+  await means.archive.put(`${sessionFolder(opened.session)}${name}`, bytes, { locked: true });
+  rows.setBytes(n, toHex(sha256(bytes)), bytes.byteLength);
+  rows.purge("bytes", n);
+}
+
+/** The segment as it is stored: the same bytes at every attempt, since what it is encrypted with was kept first. */
+async function bytesOf(means: Means, rows: SessionRows, n: number): Promise<Bytes> {
+  const size = rows.chunkSize(n);
+  let envelope = rows.envelope(n);
+  if (!envelope) {
+    envelope = await newEnvelope(means, rows);
+    if (envelope) rows.setEnvelope(n, envelope);
+  }
+  if (!envelope) return plain(rows.chunks(n), size);
+  const sealer = new FileSealer(envelope, size);
   for (const chunk of rows.chunks(n)) {
+    sealer.write(chunk);
+    // Encrypting 16 MiB takes a tenth of a second: whoever waits to be recorded goes first.
+    await new Promise((resolve) => setTimeout(resolve, 0));
+  }
+  return sealer.end();
+}
+
+/** Row by row: a segment is in memory once. */
+function plain(chunks: Iterable<Uint8Array>, size: number): Bytes {
+  const bytes = new Uint8Array(size);
+  let at = 0;
+  for (const chunk of chunks) {
     bytes.set(chunk, at);
-    hash.update(chunk);
     at += chunk.byteLength;
   }
-  await means.archive.put(`${sessionFolder(opened.session)}${bytesName(n)}`, bytes, { locked: true });
-  rows.setBytes(n, hash.digest("hex"), bytes.byteLength);
-  rows.purge("bytes", n);
+  return bytes;
+}
+
+async function newEnvelope(means: Means, rows: SessionRows): Promise<Envelope | undefined> {
+  const key = sessionKeyOf(rows);
+  return key && (await makeEnvelope(key.recipient, means.random));
 }
 
 const headOf = (row: HeadRow): Head => {

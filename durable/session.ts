@@ -1,8 +1,11 @@
 /** SessionObject: one agent run. Numbers its frames, makes them durable, and seals them when it is over. */
 import { DurableObject } from "cloudflare:workers";
+import { newSessionKey, sessionKeyOf } from "#durable/custody/session-key.ts";
+import { isWiped, wipe } from "#durable/custody/wipe.ts";
 import { type BodyEnd, type Direction, type EndReason, type Frame, fitsLine } from "#durable/format/frame.ts";
 import type { NotBefore } from "#durable/format/head.ts";
 import type { ExchangeId, SessionId } from "#durable/format/ids.ts";
+import { principalKey } from "#durable/format/principal.ts";
 import type { RefusalCode } from "#durable/format/refusal.ts";
 import type {
   Answer,
@@ -16,11 +19,13 @@ import type {
 import type { FrameWriter } from "#durable/store/frame-writer.ts";
 import { migrate } from "#durable/store/migrations.ts";
 import { nextDelay } from "#durable/store/outbox.ts";
-import { SESSION_MIGRATIONS } from "#durable/store/session-rows.ts";
+import { SESSION_MIGRATIONS, sessionRows } from "#durable/store/session-rows.ts";
 import { alert, type Means } from "./means.ts";
 import { HEAD_FRAMES, type Sealing, seal, signHead } from "./sealing.ts";
+import { cutByTime, nextDue } from "./session/due.ts";
+import { ownJournal } from "./session/own-journal.ts";
 import { decisionFrames, nextOrKnown } from "./session/spooled.ts";
-import { viewOf } from "./session/view.ts";
+import { type Sealed, viewOf } from "./session/view.ts";
 import { type Live, SessionTape } from "./session-tape.ts";
 
 /** How a session ended. Absent while it is open. */
@@ -65,12 +70,7 @@ export abstract class SessionObject extends DurableObject {
       session,
       storage: ctx.storage,
       means,
-      journal: {
-        append: (batch) => means.journal.append(session, batch),
-        batches: () => means.journal.batches(session),
-        forget: (below) => means.journal.forget(session, below),
-        drop: (from) => means.journal.drop(session, from),
-      },
+      journal: ownJournal(means, session, sessionRows(ctx.storage.sql)),
       cut: () => ctx.waitUntil(this.#due(means.now())),
     });
     const { rows } = this.#tape;
@@ -83,8 +83,9 @@ export abstract class SessionObject extends DurableObject {
     // lost, or the runtime waits before it tries again, which may be long after whatever was in the way is gone.
     const set = await ctx.storage.getAlarm();
     const lost = set === null || set < means.now() - LATE_MS;
-    if (this.#opened && !rows.fact("sealed") && lost)
-      await this.#due(this.#ending ? means.now() : this.#nextDue(this.#opened));
+    const done = rows.fact("sealed") && (!sessionKeyOf(rows) || isWiped(rows));
+    if (this.#opened && !done && lost)
+      await this.#due(this.#ending ? means.now() : nextDue(this.#opened, this.#tape.tally, means));
     if (!this.#opened || this.#ending || exchanges.length === 0) return;
     const cause = "the recorder stopped while exchanges were under way";
     this.#close({ reason: "truncated", at: means.now() }, () => {
@@ -296,58 +297,55 @@ export abstract class SessionObject extends DurableObject {
 
   async #tend(): Promise<void> {
     const opened = this.#opened;
-    if (!opened) return;
+    const { rows } = this.#tape;
+    if (!opened || isWiped(rows)) return;
     await this.open(opened.session, opened.opening);
     const { limits, now } = this.means;
     if (!this.#ending) {
       if (now() >= opened.at + limits.maxSeconds * 1000) await this.end("max");
       else if (now() >= this.#tape.tally.at + limits.idleSeconds * 1000) await this.end("idle");
-      else await this.#cutByTime();
+      else cutByTime(this.#tape, this.means);
     }
     // Heads and segments are made from rows: what is in the journal joins them now.
     this.#tape.save();
     const sealed = await seal(this.#sealing(opened));
-    this.#headSize = this.#tape.rows.lastHead()?.size ?? 0;
+    this.#headSize = rows.lastHead()?.size ?? 0;
     if (sealed) {
-      this.#tape.rows.setFact("sealed", sealed);
+      const pseudonym = await this.means.pseudonym(principalKey(opened.opening.principal));
+      rows.setFact("sealed", { ...sealed, ...(sessionKeyOf(rows) && { pseudonym }) } satisfies Sealed);
       await this.#tape.leaveJournal();
+      await this.#tellDirectory();
+      if (sessionKeyOf(rows)) await this.#wipe(pseudonym);
+      return;
     }
     await this.#tellDirectory();
-    if (!this.#ending) await this.#due(this.#nextDue(opened));
-    else if (!sealed) await this.#due(now());
+    if (!this.#ending) await this.#due(nextDue(opened, this.#tape.tally, this.means));
+    else await this.#due(now());
   }
 
-  async #cutByTime(): Promise<void> {
-    const { limits, now } = this.means;
-    const { tally } = this.#tape;
-    const old = (since: number, size: number) => size > 0 && now() >= since + limits.cutSeconds * 1000;
-    const frames = old(tally.framesSince, tally.framesSize);
-    const bytes = old(tally.bytesSince, tally.bytesSize);
-    if (frames) this.#tape.cut("frames");
-    if (bytes) this.#tape.cut("bytes");
-    if (frames || bytes) this.#tape.save();
-  }
-
-  #nextDue({ at }: Opened): number {
-    const { limits, now } = this.means;
-    const { tally } = this.#tape;
-    const soon = now() + Math.min(limits.headSeconds, limits.cutSeconds) * 1000;
-    const due = Math.min(at + limits.maxSeconds * 1000, tally.at + limits.idleSeconds * 1000, soon);
-    return Math.max(due, now() + 50);
+  async #wipe(pseudonym: string): Promise<void> {
+    await wipe(this.ctx.storage, this.#tape.rows, pseudonym);
+    this.#opened = this.#tape.rows.fact<Opened>("opened");
   }
 
   async #open(opened: Opened): Promise<void> {
     if (!this.#opened) {
       const { session, opening } = opened;
       const { principal, client, conversation } = opening;
+      const { encryptTo, random } = this.means;
+      // A crash while an earlier life was wiped leaves an empty object: it must not begin again.
+      if (encryptTo.length > 0 && (await this.means.directory.find(session))?.view.status === "sealed")
+        throw new Error(`${session} is sealed`);
+      const key = encryptTo.length > 0 ? await newSessionKey(encryptTo, random) : undefined;
       const newest = await this.means.ledger.newest();
       const notBefore = newest && { notBefore: newest };
       const known = { ...(conversation !== undefined && { conversation }), ...notBefore };
-      this.#tape.writeWith({ k: "session.start", session, principal, client, ...known }, () =>
-        this.#tape.rows.setFact("opened", { ...opened, ...notBefore }),
-      );
+      this.#tape.writeWith({ k: "session.start", session, principal, client, ...known }, () => {
+        this.#tape.rows.setFact("opened", { ...opened, ...notBefore });
+        if (key) this.#tape.rows.setFact("key", key);
+      });
       this.#opened = { ...opened, ...notBefore };
-      await this.#due(this.#nextDue(opened));
+      await this.#due(nextDue(opened, this.#tape.tally, this.means));
     }
     await signHead(this.#sealing(this.#opened), "open");
     this.#headSize = Math.max(this.#headSize, 1);

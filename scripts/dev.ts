@@ -24,9 +24,10 @@ function ofDev(settings: Settings): Settings {
   const state = join(settings.serve.state, "dev");
   const { backlogBytes } = settings.archive;
   const { sealKey: _, ...evidence } = settings.evidence;
+  const { keys: __, ...rest } = settings;
   return {
-    ...settings,
-    evidence,
+    ...rest,
+    evidence: { ...evidence, encryptTo: [] },
     archive: { kind: "directory", path: join(state, "archive"), retentionDays: 0, backlogBytes },
     serve: { ...settings.serve, topology: "single", fronts: 1, state },
   };

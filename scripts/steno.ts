@@ -27,13 +27,13 @@ const COMMANDS: Readonly<Record<string, Command>> = {
     load: async () => (await import("./cli/session.ts")).session,
   },
   fetch: {
-    usage: "fetch ID [-o DIR] [--config steno.toml] [--json]",
-    does: "copy a sealed session from the archive",
+    usage: "fetch ID [-o DIR] [--identity FILE] [--config steno.toml] [--json]",
+    does: "copy a sealed session from the archive; with an auditor's identity also what it says in clear",
     load: async () => (await import("./cli/fetch.ts")).fetchSession,
   },
   verify: {
     usage:
-      "verify PATH|s3://BUCKET/PREFIX [--session ID|--day DATE] [--key seal.pub] [--vkey FILE] [--policy FILE] [--origin HOST] [--since FILE] [--endpoint URL] [--region NAME] [--json]",
+      "verify PATH|s3://BUCKET/PREFIX [--session ID|--day DATE] [--key seal.pub] [--vkey FILE] [--policy FILE] [--origin HOST] [--since FILE] [--identity FILE] [--keys DIR|s3://BUCKET/PREFIX] [--endpoint URL] [--region NAME] [--json]",
     does: "verify an archive, a day, a session or one head; no gateway needed, and for a PATH no network",
     load: async () => (await import("./cli/verify.ts")).verify,
   },
@@ -49,8 +49,8 @@ const COMMANDS: Readonly<Record<string, Command>> = {
     load: async () => (await import("./export/export.ts")).exportSession,
   },
   keys: {
-    usage: "keys init|show [--config steno.toml] [--json]",
-    does: "make the node's keys, or show the public ones",
+    usage: "keys init|show|share [--to age1…,…] [--identity FILE] [ID…] [--config steno.toml] [--json]",
+    does: "make the node's keys, show the public ones, or encrypt session keys to more auditors",
     load: async () => (await import("./cli/keys.ts")).keys,
   },
 };

@@ -23,6 +23,7 @@ function read(directories: readonly string[], pattern: RegExp): Tree {
 const ROWS: readonly (readonly { readonly folder: RegExp; readonly beside?: RegExp }[])[] = [
   [{ folder: /^durable\/format\// }],
   [{ folder: /^durable\/proof\// }, { folder: /^durable\/store\//, beside: /^durable\/proof\// }],
+  [{ folder: /^durable\/custody\// }],
   [
     { folder: /^durable\/[^/]+$/, beside: /^durable\/session\// },
     { folder: /^durable\/session\//, beside: /^durable\/[^/]+$/ },

@@ -197,7 +197,7 @@ describe("docs/evidence.md", () => {
   });
 
   test("files each finding under the verdict it leads to", () => {
-    const codes = [...text("durable/proof/finding.ts").matchAll(/^ {2}(\w+): \["(?:error|warning)"/gm)];
+    const codes = [...text("durable/proof/finding.ts").matchAll(/^ {2}(\w+): \["(?:error|warning|note)"/gm)];
     const effects = new Map(codes.map(([, code = ""]) => [code, effectOf(code as FindingCode)]));
     expect(effects.size).toBeGreaterThan(20);
     const rows = tableOf(sectionOf(page, "6. Verifying"));

@@ -73,6 +73,13 @@ export const recorderEnv = once((env) => {
       accessKeyId: text(env, "ARCHIVE_ACCESS_KEY"),
       secretAccessKey: text(env, "ARCHIVE_SECRET_KEY"),
     }),
+    /** Of the bucket of session keys; absent without one. */
+    keysKeys: () => ({
+      accessKeyId: text(env, "KEYS_ACCESS_KEY"),
+      secretAccessKey: text(env, "KEYS_SECRET_KEY"),
+    }),
+    /** Reaches the directory of session keys; absent without one. */
+    keysDirectory: () => binding<Fetcher>(env, "KEYS"),
   };
 });
 

@@ -6,6 +6,9 @@ import { logKeys } from "#durable/proof/log/checkpoint.ts";
 import { readVkey } from "#durable/proof/log/note.ts";
 import { readLogPems } from "#durable/proof/log/trust.ts";
 import { directoryArchive } from "#durable/store/directory-archive.ts";
+import { DirectoryKeys } from "#durable/store/keys/directory-keys.ts";
+import type { KeyStore } from "#durable/store/keys/key-store.ts";
+import { S3Keys } from "#durable/store/keys/s3-keys.ts";
 import { type Witness, witnessClient } from "#durable/store/log/witness.ts";
 import { directoryProbe } from "#durable/store/probe/directory-probe.ts";
 import { s3Probe } from "#durable/store/probe/s3-probe.ts";
@@ -31,6 +34,8 @@ function makeMeans(raw: Env): Means {
   return {
     limits: settings,
     ...storeOf(env),
+    encryptTo: settings.encryptTo,
+    ...keysOf(env),
     sign: async (bytes) => new Uint8Array(await subtleSigner(env.sealKey)(bytes)),
     sealPub: env.sealPub,
     log: {
@@ -92,6 +97,20 @@ function witnessOf(
     timeoutMs: WITNESS_TIMEOUT_MS,
     restMs: WITNESS_REST_MS,
   });
+}
+
+function keysOf(env: ReturnType<typeof recorderEnv>): { readonly keys?: KeyStore } {
+  const { keys } = env.settings;
+  if (!keys) return {};
+  const timeoutMs = 30_000;
+  switch (keys.kind) {
+    case "directory": {
+      const directory = env.keysDirectory();
+      return { keys: new DirectoryKeys({ fetch: (url, init) => directory.fetch(url, init), timeoutMs }) };
+    }
+    case "s3":
+      return { keys: new S3Keys({ ...keys, ...env.keysKeys(), timeoutMs }) };
+  }
 }
 
 /** A probe takes some fourteen calls. */

@@ -3,7 +3,7 @@ import { WorkerEntrypoint } from "cloudflare:workers";
 import { DirectoryObject as DirectoryBase } from "#durable/directory.ts";
 import type { BodyEnd } from "#durable/format/frame.ts";
 import type { ConnectionName, ExchangeId, SessionId } from "#durable/format/ids.ts";
-import { type Principal, principalKey } from "#durable/format/principal.ts";
+import type { Principal } from "#durable/format/principal.ts";
 import type { RefusalCode } from "#durable/format/refusal.ts";
 import type {
   Answer,
@@ -33,7 +33,7 @@ import { type Env, recorderEnv } from "./env.ts";
 import { policyInUse } from "./recorder/policy-in-use.ts";
 import { recorderMeans } from "./recorder-means.ts";
 import { admitRefusal } from "./refusal-rate.ts";
-import { NODE_OPENING, sessionFor, unopened } from "./session-for.ts";
+import { isOf, NODE_OPENING, sessionFor, unopened } from "./session-for.ts";
 
 export class SessionObject extends SessionBase {
   protected override readonly means;
@@ -207,9 +207,7 @@ export class Append extends WorkerEntrypoint<Env> implements AppendContract {
   async show(principal: Principal, session: SessionId): Promise<Answer<SessionView>> {
     return recorded(async () => {
       const view = await newest(this.env, session);
-      return view && principalKey(view.principal) === principalKey(principal)
-        ? { ok: view }
-        : notYours(session);
+      return view && (await isOf(this.env, view, principal)) ? { ok: view } : notYours(session);
     });
   }
 

@@ -1,11 +1,12 @@
 /** Finds the session an exchange belongs to. The answer is remembered in the recorder's isolate: it changes once a session. */
 import type { SessionId } from "#durable/format/ids.ts";
-import { NODE, principalKey } from "#durable/format/principal.ts";
+import { asPseudonym, NODE, type Principal, principalKey } from "#durable/format/principal.ts";
 import type { RefusalCode } from "#durable/format/refusal.ts";
-import type { Answer, Opening } from "#durable/format/tape.ts";
+import type { Answer, Opening, SessionView } from "#durable/format/tape.ts";
 import type { Unopened } from "#durable/means.ts";
 import { directoryOf, type Session, sessionOf } from "#durable/stubs.ts";
 import { type Env, recorderEnv } from "./env.ts";
+import { recorderMeans } from "./recorder-means.ts";
 
 export const NODE_OPENING: Opening = { principal: NODE, client: "steno" };
 
@@ -22,10 +23,10 @@ export async function sessionFor(
 ): Promise<Answer<{ session: SessionId }>> {
   const { sessions, directory } = recorderEnv(env);
   if (opening.session) {
-    const owner = owners.get(opening.session) ?? (await ownerOf(env, opening.session));
-    if (owner !== principalKey(opening.principal))
+    const own = principalKey(opening.principal);
+    if (owners.get(opening.session) !== own && !(await owns(env, opening.principal, opening.session)))
       return { no: { code: "not_yours", message: `session ${opening.session} is not one of yours` } };
-    remember(owners, opening.session, owner);
+    remember(owners, opening.session, own);
     const answer = await call(opening.session, sessionOf(sessions, opening.session), undefined);
     return "no" in answer ? answer : { ok: { session: opening.session } };
   }
@@ -57,9 +58,16 @@ export function unopened(why: Unopened): { readonly code: RefusalCode; readonly 
   return { code: "rate_limited", message: `too many sessions were opened: try again in ${why.later} s` };
 }
 
-async function ownerOf(env: Env, session: SessionId): Promise<string | undefined> {
+async function owns(env: Env, principal: Principal, session: SessionId): Promise<boolean> {
   const found = await directoryOf(recorderEnv(env).directory).find(session);
-  return found && principalKey(found.view.principal);
+  return found !== undefined && (await isOf(env, found.view, principal));
+}
+
+/** Whether a session is this principal's, also where only a pseudonym is left of whose it is. */
+export async function isOf(env: Env, view: SessionView, principal: Principal): Promise<boolean> {
+  const whose = principalKey(view.principal);
+  const own = principalKey(principal);
+  return whose === own || whose === principalKey(asPseudonym(await recorderMeans(env).pseudonym(own)));
 }
 
 function remember<K, V>(map: Map<K, V>, key: K, value: V): void {

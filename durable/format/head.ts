@@ -1,6 +1,7 @@
 /** The statement a head signs (EVIDENCE §3): in clear, so without a name, a prompt or a path in it. */
 import * as v from "valibot";
 import { SessionId } from "./ids.ts";
+import { SEGMENT_NAME } from "./layout.ts";
 
 export const PREDICATE_TYPE = "urn:steno:attestation:session-head:v1";
 export const STATEMENT_TYPE = "https://in-toto.io/Statement/v1";
@@ -11,8 +12,8 @@ export const Hex = v.pipe(v.string(), v.regex(/^[0-9a-f]{64}$/, "a hex SHA-256")
 const Count = v.pipe(v.number(), v.integer(), v.minValue(0));
 
 export const SegmentEntry = v.object({
-  /** Object name beside the seal: `frames-000000.ndjson.zst` or `bytes-000000.bin`. */
-  name: v.pipe(v.string(), v.regex(/^(frames-\d{6}\.ndjson\.zst|bytes-\d{6}\.bin)$/)),
+  /** Object name beside the seal: `frames-000000.ndjson.zst` or `bytes-000000.bin`, with `.age` where encrypted. */
+  name: v.pipe(v.string(), v.regex(SEGMENT_NAME)),
   /** Of the stored object. */
   sha256: Hex,
   /** Length of the stored object. */
@@ -33,6 +34,13 @@ export const NotBefore = v.object({
   noteSha256: Hex,
 });
 export type NotBefore = v.InferOutput<typeof NotBefore>;
+
+/** How segments are stored. `recipient` is the session's own, in age's words; who can open its key is not said here. */
+export const Encryption = v.union([
+  v.literal("none"),
+  v.object({ scheme: v.literal("age"), recipient: v.pipe(v.string(), v.regex(/^age1[a-z0-9]+$/)) }),
+]);
+export type Encryption = v.InferOutput<typeof Encryption>;
 
 export const HeadStatus = v.picklist(["open", "progress", "closed", "truncated"]);
 export type HeadStatus = v.InferOutput<typeof HeadStatus>;
@@ -59,7 +67,7 @@ export const Head = v.object({
   }),
   counts: v.object({ frames: Count, exchanges: Count, c2s: Count, s2c: Count, denied: Count, gaps: Count }),
   segments: v.array(SegmentEntry),
-  encryption: v.literal("none"),
+  encryption: Encryption,
   retention: v.object({ mode: v.picklist(["COMPLIANCE", "none"]), days: Count }),
 });
 export type Head = v.InferOutput<typeof Head>;

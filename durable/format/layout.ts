@@ -6,8 +6,19 @@ export const sessionFolder = (session: SessionId): string =>
 
 const six = (n: number): string => String(n).padStart(6, "0");
 
-export const framesName = (segment: number): string => `frames-${six(segment)}.ndjson.zst`;
-export const bytesName = (segment: number): string => `bytes-${six(segment)}.bin`;
+/** How a session's segments are stored: as they are, or as age files (EVIDENCE §2). */
+export type Storing = "clear" | "age";
+
+const stored = (name: string, storing: Storing): string => (storing === "age" ? `${name}.age` : name);
+
+export const framesName = (segment: number, storing: Storing = "clear"): string =>
+  stored(`frames-${six(segment)}.ndjson.zst`, storing);
+export const bytesName = (segment: number, storing: Storing = "clear"): string =>
+  stored(`bytes-${six(segment)}.bin`, storing);
+/** Any segment's name, of frames or of bytes. */
+export const SEGMENT_NAME = /^(frames-\d{6}\.ndjson\.zst|bytes-\d{6}\.bin)(\.age)?$/;
+/** A session's key, encrypted to the auditors. Not in the archive: in a store of its own, from which it can be deleted. */
+export const sessionKey = (session: SessionId): string => `keys/${session}.key.age`;
 export const SEAL_NAME = "seal.sigstore.json";
 export const entryKey = (index: number): string => `log/entry/${index}.sigstore.json`;
 export const SEAL_PUB = "trust/seal.pub";

@@ -18,5 +18,17 @@ export type Principal = v.InferOutput<typeof Principal>;
 export const principalKey = (principal: Principal): string =>
   JSON.stringify([principal.issuer, principal.subject, principal.agent ?? ""]);
 
+/** Issuer of those whose name is kept nowhere any more. */
+const PSEUDONYM = "urn:steno:pseudonym";
+
+/** Somebody of whom only the pseudonym of heads is left: `pseudonym` is that keyed digest, hex. */
+export const asPseudonym = (pseudonym: string): Principal => ({
+  issuer: PSEUDONYM,
+  subject: `hmac:${pseudonym}`,
+  groups: [],
+});
+
+export const isPseudonym = ({ issuer }: Principal): boolean => issuer === PSEUDONYM;
+
 /** The node itself: refusals that happen before anybody is known are recorded in its session. */
 export const NODE: Principal = { issuer: "steno", subject: "node", name: "this node", groups: [] };

@@ -80,6 +80,7 @@ function subjectsOf(attested: Attested): AttestationSubject[] {
     case "index":
       return attested.predicate.objects.map(({ name, sha256 }) => ({ name, digest: { sha256 } }));
     case "storage-probe":
+    case "legal-hold":
     case "read":
       return [];
   }

@@ -1,6 +1,7 @@
 /** What a verifier reports. A code says what is wrong, an object says where, and the two verdicts follow from the codes. */
 
-export type Severity = "error" | "warning";
+/** A note is nothing wrong: something was not looked into, and that is said. */
+export type Severity = "error" | "warning" | "note";
 /** What a code does to the verdicts: nothing, or bytes are not what was sealed, or something is not there. */
 type Effect = "none" | "invalid" | "degraded" | "incomplete";
 
@@ -97,6 +98,18 @@ const CODES = {
   pack_malformed: ["error", "invalid"],
   /** Larger than this verifier holds in memory: nothing is said of its commits. */
   pack_unchecked: ["warning", "none"],
+  /** Its frames are encrypted, and no identity was given: ciphertext, hashes and heads were verified, frames were not. */
+  session_sealed: ["note", "none"],
+  /** Its key was destroyed, as the log says: the same was verified, and nobody can read more. */
+  session_erased: ["note", "none"],
+  /** The log says that it is to be erased, and not that it was. */
+  erasure_open: ["warning", "none"],
+  /** It cannot be read, and the log does not say why. */
+  session_key_missing: ["error", "incomplete"],
+  /** It is not for the identity that was given, or not a key. */
+  session_key_unreadable: ["error", "none"],
+  /** It was destroyed, as the log says, and it is there. */
+  session_key_kept: ["error", "none"],
   retention_short: ["error", "none"],
   /** What was sealed is there, and whoever reads the store without a version id gets something else. */
   object_covered: ["warning", "none"],

@@ -2,11 +2,14 @@
 import { createHash } from "node:crypto";
 import {
   DeleteObjectCommand,
+  GetBucketVersioningCommand,
   GetObjectCommand,
+  GetObjectLockConfigurationCommand,
   HeadObjectCommand,
   type HeadObjectCommandOutput,
   ListObjectVersionsCommand,
   PutObjectCommand,
+  PutObjectLegalHoldCommand,
   PutObjectRetentionCommand,
   S3Client,
   type S3ClientConfig,
@@ -140,10 +143,54 @@ export class S3Bucket {
     await this.#reader.send(command, { abortSignal: signal });
   }
 
+  /** Sets or lifts S3's own legal hold on a version: while it is set the store deletes it for nobody. */
+  async hold(key: string, version: string, on: boolean, signal: AbortSignal): Promise<void> {
+    const command = new PutObjectLegalHoldCommand({
+      Bucket: this.#bucket,
+      Key: key,
+      VersionId: version,
+      LegalHold: { Status: on ? "ON" : "OFF" },
+    });
+    await this.#reader.send(command, { abortSignal: signal });
+  }
+
   /** Deletes one version, or one delete marker. */
   async remove(key: string, version: string, signal: AbortSignal): Promise<void> {
     const command = new DeleteObjectCommand({ Bucket: this.#bucket, Key: key, VersionId: version });
     await this.#reader.send(command, { abortSignal: signal });
+  }
+
+  /** Ids of everything a key has: versions and delete markers. */
+  async traces(key: string, signal: AbortSignal): Promise<readonly string[]> {
+    const found: string[] = [];
+    let marker: Marker | undefined;
+    do {
+      const page = await this.#listed(key, marker, signal);
+      const own = [...(page.reply.Versions ?? []), ...(page.reply.DeleteMarkers ?? [])];
+      for (const { Key, VersionId } of own) if (Key === key) found.push(VersionId ?? "null");
+      marker = own.some(({ Key }) => Key !== key) ? undefined : page.next;
+    } while (marker);
+    return found;
+  }
+
+  /** Whether the bucket keeps older versions, or ever did. */
+  async keepsVersions(signal: AbortSignal): Promise<boolean> {
+    const command = new GetBucketVersioningCommand({ Bucket: this.#bucket });
+    return (await this.#reader.send(command, { abortSignal: signal })).Status !== undefined;
+  }
+
+  /** Whether objects of the bucket can be locked. */
+  async locks(signal: AbortSignal): Promise<boolean> {
+    const command = new GetObjectLockConfigurationCommand({ Bucket: this.#bucket });
+    try {
+      const reply = await this.#reader.send(command, { abortSignal: signal });
+      return reply.ObjectLockConfiguration?.ObjectLockEnabled === "Enabled";
+    } catch (cause) {
+      // A bucket without Object Lock has no such configuration: that is S3's answer, not a failure.
+      const name = cause instanceof Error ? cause.name : "";
+      if (name === "ObjectLockConfigurationNotFoundError") return false;
+      throw cause;
+    }
   }
 
   /** Keys that have a version, each once within the page, in the store's order. */
@@ -155,6 +202,19 @@ export class S3Bucket {
 
   /** Versions have an id; a delete marker of a key is given without one, after the page's versions. */
   async #versions(prefix: string, from: Marker | undefined, signal: AbortSignal) {
+    const { reply, next } = await this.#listed(prefix, from, signal);
+    const versions: Version[] = [];
+    for (const { Key, VersionId, ETag } of reply.Versions ?? []) {
+      if (Key === undefined) throw new Error("a listed version without a key");
+      versions.push({ key: Key, id: VersionId ?? "null", tag: ETag });
+    }
+    for (const { Key } of reply.DeleteMarkers ?? [])
+      if (Key !== undefined) versions.push({ key: Key, id: undefined, tag: undefined });
+    return { versions, ...(next && { next }) };
+  }
+
+  /** One page as the store gives it, and where it goes on. */
+  async #listed(prefix: string, from: Marker | undefined, signal: AbortSignal) {
     const command = new ListObjectVersionsCommand({
       Bucket: this.#bucket,
       Prefix: prefix,
@@ -163,18 +223,11 @@ export class S3Bucket {
       VersionIdMarker: from?.version,
     });
     const reply = await this.#reader.send(command, { abortSignal: signal });
-    const versions: Version[] = [];
-    for (const { Key, VersionId, ETag } of reply.Versions ?? []) {
-      if (Key === undefined) throw new Error("a listed version without a key");
-      versions.push({ key: Key, id: VersionId ?? "null", tag: ETag });
-    }
-    for (const { Key } of reply.DeleteMarkers ?? [])
-      if (Key !== undefined) versions.push({ key: Key, id: undefined, tag: undefined });
-    if (!reply.IsTruncated) return { versions };
+    if (!reply.IsTruncated) return { reply };
     const { NextKeyMarker: key, NextVersionIdMarker: version } = reply;
     if (key === undefined) throw new Error("a cut listing that does not say where it goes on");
     if (key === from?.key && version === from.version) throw new Error("a listing that does not go on");
-    return { versions, next: { key, version } };
+    return { reply, next: { key, version } };
   }
 }
 

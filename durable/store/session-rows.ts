@@ -1,4 +1,6 @@
 /** The SQL of one session: every statement, typed by its row, with what it is for. */
+
+import type { Envelope } from "#durable/proof/age/stream.ts";
 import { concat } from "#durable/proof/bytes.ts";
 import type { Batch, Chunk, Lines, SpooledPiece } from "./frame-writer.ts";
 
@@ -38,6 +40,7 @@ export const SESSION_MIGRATIONS: readonly string[] = [
      PRIMARY KEY(x, off));
    CREATE INDEX spooled_place ON spooled(segment, at);`,
   "ALTER TABLE segment ADD COLUMN range TEXT; ALTER TABLE head ADD COLUMN range TEXT;",
+  "CREATE TABLE envelope(n INTEGER PRIMARY KEY, header BLOB NOT NULL, file_key BLOB NOT NULL, nonce BLOB NOT NULL)",
 ];
 
 /** A SQLite value is at most 10 MB here; packed objects are kept in parts well below it. */
@@ -82,9 +85,32 @@ export function sessionRows(sql: SqlStorage) {
         segment,
       ).map((row) => ({ ...row, lines: new Uint8Array(row.lines), leaves: new Uint8Array(row.leaves) })),
     /** The raw bytes of a bytes segment, one row at a time: a segment is up to 64 MiB. */
-    *chunks(segment: number): Iterable<Uint8Array> {
-      for (const row of sql.exec("SELECT bytes FROM chunk WHERE segment = ? ORDER BY off", segment))
-        yield new Uint8Array(row["bytes"] as ArrayBuffer);
+    *chunks(segment: number): Generator<Uint8Array, void, undefined> {
+      for (let off = 0; ; ) {
+        const [row] = all<{ bytes: ArrayBuffer }>(
+          "SELECT bytes FROM chunk WHERE segment = ? AND off = ?",
+          segment,
+          off,
+        );
+        if (!row) return;
+        off += row.bytes.byteLength;
+        yield new Uint8Array(row.bytes);
+      }
+    },
+    /** What an encrypted bytes segment is made with, kept before its first put, so that every put has the same bytes. */
+    envelope(n: number): Envelope | undefined {
+      const [row] = all<Record<"header" | "file_key" | "nonce", ArrayBuffer>>(
+        "SELECT header, file_key, nonce FROM envelope WHERE n = ?",
+        n,
+      );
+      if (!row) return undefined;
+      const [header, fileKey, nonce] = [row.header, row.file_key, row.nonce].map(
+        (bytes) => new Uint8Array(bytes),
+      );
+      return header && fileKey && nonce && { header, fileKey, nonce };
+    },
+    setEnvelope(n: number, { header, fileKey, nonce }: Envelope): void {
+      sql.exec("INSERT INTO envelope VALUES (?, ?, ?, ?)", n, header, fileKey, nonce);
     },
     chunkSize: (segment: number): number =>
       all<{ size: number | null }>(
@@ -135,12 +161,13 @@ export function sessionRows(sql: SqlStorage) {
     /** The stored copy was read back: the plaintext rows go. */
     purge(kind: "frames" | "bytes", n: number): void {
       sql.exec("UPDATE segment SET stored = 1 WHERE kind = ? AND n = ?", kind, n);
-      if (kind === "bytes")
+      if (kind === "bytes") {
         sql.exec(
           "DELETE FROM chunk WHERE segment = ?1 AND off NOT IN (SELECT at FROM spooled WHERE segment = ?1)",
           n,
         );
-      else {
+        sql.exec("DELETE FROM envelope WHERE n = ?", n);
+      } else {
         sql.exec("DELETE FROM tape WHERE segment = ?", n);
         sql.exec("DELETE FROM packed WHERE n = ?", n);
       }

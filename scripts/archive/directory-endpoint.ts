@@ -1,4 +1,4 @@
-/** The directory archive's other half: a create-only HTTP endpoint over one directory, on a private unix socket. */
+/** A directory store's other half: an HTTP endpoint over one directory, on a private unix socket; create-only for an archive. */
 import { once } from "node:events";
 import { mkdir, unlink } from "node:fs/promises";
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
@@ -14,6 +14,8 @@ export type DirectoryEndpointOptions = {
   /** Path of the socket; its folder is made 0700 when it does not exist. */
   readonly socket: string;
   readonly disk?: Disk;
+  /** For session keys, which are replaced and deleted; what an archive holds is neither. */
+  readonly keys?: boolean;
 };
 
 export type DirectoryEndpoint = { stop(): Promise<void> };
@@ -28,8 +30,9 @@ export async function directoryEndpoint(options: DirectoryEndpointOptions): Prom
   await removeStale(socket);
   const folder = new Folder(options.root, options.disk ?? NODE_DISK);
   await folder.open();
+  const keys = options.keys ?? false;
   const server = createServer((request, response) => {
-    answer(folder, request, response).catch((cause: unknown) => {
+    answer({ folder, keys }, request, response).catch((cause: unknown) => {
       // The head has gone out: a cut connection is the only way left to say that the answer is not whole.
       response.destroy(cause instanceof Error ? cause : undefined);
     });
@@ -49,9 +52,11 @@ export async function directoryEndpoint(options: DirectoryEndpointOptions): Prom
   };
 }
 
-async function answer(folder: Folder, request: IncomingMessage, response: ServerResponse): Promise<void> {
+type Served = { readonly folder: Folder; readonly keys: boolean };
+
+async function answer(served: Served, request: IncomingMessage, response: ServerResponse): Promise<void> {
   try {
-    await route(folder, request, response);
+    await route(served, request, response);
   } catch (cause) {
     if (response.headersSent) throw cause;
     const full = errorCode(cause) === "ENOSPC" || errorCode(cause) === "EDQUOT";
@@ -59,22 +64,31 @@ async function answer(folder: Folder, request: IncomingMessage, response: Server
   }
 }
 
-async function route(folder: Folder, request: IncomingMessage, response: ServerResponse): Promise<void> {
+async function route(
+  { folder, keys }: Served,
+  request: IncomingMessage,
+  response: ServerResponse,
+): Promise<void> {
   const { method = "", url = "" } = request;
   const [, listing] = /^\/keys\?prefix=([A-Za-z0-9_.=+%-]*)$/.exec(url) ?? [];
   if (listing !== undefined && method === "GET") return await list(folder, listing, response);
   // Taken as it stands: a key needs no escapes, so an escaped one is not canonical.
   const key = url.startsWith("/keys/") ? url.slice("/keys/".length) : "";
   if (!isKey(key)) return say(response, 400, "not an archive key");
-  if (method === "PUT") return await put(folder, key, request, response);
+  if (method === "PUT") return await put(folder, key, keys || isReplaced(key), request, response);
+  if (method === "DELETE" && keys) {
+    await folder.remove(key);
+    return say(response, 200, "not there");
+  }
   if (method === "GET" || method === "HEAD") return await get(folder, key, method, response);
-  response.setHeader("allow", "GET, HEAD, PUT");
-  say(response, 405, "the archive is create-only");
+  response.setHeader("allow", keys ? "GET, HEAD, PUT, DELETE" : "GET, HEAD, PUT");
+  say(response, 405, keys ? "not a method of this store" : "the archive is create-only");
 }
 
 async function put(
   folder: Folder,
   key: string,
+  replaces: boolean,
   request: IncomingMessage,
   response: ServerResponse,
 ): Promise<void> {
@@ -84,7 +98,7 @@ async function put(
     return say(response, 400, "a put needs Content-Length and Repr-Digest");
   }
   const said = { bytes: Number(length), digest };
-  const outcome = isReplaced(key)
+  const outcome = replaces
     ? await folder.replace(key, request, said)
     : await folder.create(key, request, said);
   switch (outcome) {

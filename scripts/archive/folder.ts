@@ -92,6 +92,18 @@ export class Folder {
     }
   }
 
+  /** Deletes a key's file, durably; one that is not there is none to delete. */
+  async remove(key: string): Promise<void> {
+    const path = join(this.#root, key);
+    try {
+      await unlink(path);
+    } catch (cause) {
+      if ((cause as NodeJS.ErrnoException).code !== "ENOENT") throw cause;
+      return;
+    }
+    await this.#syncFolder(dirname(path));
+  }
+
   async read(key: string): Promise<Found | undefined> {
     const file = await this.#openIfThere(join(this.#root, key));
     if (!file) return undefined;

@@ -2,17 +2,42 @@
 import { randomBytes } from "node:crypto";
 import { accessSync, constants, existsSync, statSync } from "node:fs";
 import { dirname } from "node:path";
+import type { SessionId } from "#durable/format/ids.ts";
 import { ulid } from "#durable/format/ids.ts";
 import type { Prober } from "#durable/store/probe/probe.ts";
 import { bucketArchive } from "#scripts/archive/bucket.ts";
+import { keysBucket } from "#scripts/archive/session-keys.ts";
 import { error, type Finding, ok, reason, warning } from "#scripts/config/finding.ts";
 import type { Settings } from "#scripts/config/settings.ts";
 import { clock } from "./clock.ts";
 import { get } from "./reach.ts";
 
 const TIMEOUT_MS = 10_000;
+/** Never the id of a session: its time is the first there is. */
+const PROBE = "ses_00000000000000000000000000" as SessionId;
 
 type Environment = Readonly<Record<string, string | undefined>>;
+
+/** Whether what is encrypted can be erased: by a key that can be written, read and deleted for good. */
+export async function sessionKeysStore({ keys, evidence }: Settings, env: Environment): Promise<Finding[]> {
+  const { encryptTo } = evidence;
+  const to = encryptTo.length === 0 ? [] : [ok("encrypt_to", `${encryptTo.length} recipients`)];
+  if (keys === undefined) return to;
+  if (keys.kind === "directory") return [...to, writable("keys", keys.path)];
+  const at = `keys ${keys.endpoint.base}/${keys.bucket}`;
+  const { findings, bucket } = keysBucket(keys, env, TIMEOUT_MS);
+  if (bucket === undefined) return [...to, ...findings];
+  try {
+    const unfit = await bucket.unfit();
+    const key = crypto.getRandomValues(new Uint8Array(32));
+    await bucket.put(PROBE, key);
+    await bucket.remove(PROBE);
+    const fit = unfit.length === 0 ? [ok(at, "a key was written, read and deleted")] : [];
+    return [...to, ...findings, ...fit, ...unfit.map((why) => error(at, why))];
+  } catch (thrown) {
+    return [...to, ...findings, error(at, reason(thrown))];
+  }
+}
 
 export async function archive({ archive }: Settings, env: Environment): Promise<Finding[]> {
   if (archive.kind === "directory") {

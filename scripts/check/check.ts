@@ -10,7 +10,7 @@ import { resolveSecret } from "#scripts/config/secret.ts";
 import { loadSettings, type Settings } from "#scripts/config/settings.ts";
 import { isLoopback, showAddress } from "#scripts/config/values.ts";
 import { validatePolicies } from "#scripts/policy/validate.ts";
-import { archive } from "./archive.ts";
+import { archive, sessionKeysStore } from "./archive.ts";
 import { issuers, upstreams } from "./reach.ts";
 
 type Environment = Readonly<Record<string, string | undefined>>;
@@ -40,6 +40,7 @@ export async function look(settings: Settings, env: Environment): Promise<readon
     upstreams(settings),
     issuers(settings),
     archive(settings, env),
+    sessionKeysStore(settings, env),
   ]);
   return found.flat();
 }

@@ -6,7 +6,13 @@ import * as v from "valibot";
 import { SessionId } from "#durable/format/ids.ts";
 import { SEAL_NAME, sessionFolder } from "#durable/format/layout.ts";
 import { isKey } from "#durable/store/key.ts";
+import type { KeyStore } from "#durable/store/keys/key-store.ts";
+import { sessionKeys } from "#scripts/archive/session-keys.ts";
 import { error, type Finding, line } from "#scripts/config/finding.ts";
+import type { Settings } from "#scripts/config/settings.ts";
+import { keepInClear } from "#scripts/encrypted/clear-copy.ts";
+import { identitiesIn } from "#scripts/encrypted/identity.ts";
+import { folderSource as evidenceFolder } from "#scripts/verify/folder.ts";
 import { archiveSource, noSource, type Source, strange } from "./archive-source.ts";
 import { readFlags, UsageFault } from "./flags.ts";
 import { loadOrReport } from "./report.ts";
@@ -15,6 +21,7 @@ import { TERMINAL, type Terminal } from "./terminal.ts";
 /** Whole, not only the session's own entries: a hole in the log is seen only in the log. */
 const SHARED = ["log/", "trust/"] as const;
 const AT_ONCE = 8;
+const TIMEOUT_MS = 60_000;
 
 export type Copied = {
   readonly objects: number;
@@ -23,7 +30,11 @@ export type Copied = {
 };
 
 export async function fetchSession(args: string[], terminal: Terminal = TERMINAL): Promise<number> {
-  const { values, rest } = readFlags(args, { o: "text", output: "text", config: "text", json: "flag" }, 1);
+  const { values, rest } = readFlags(
+    args,
+    { o: "text", output: "text", config: "text", identity: "text", json: "flag" },
+    1,
+  );
   const parsed = v.safeParse(SessionId, rest[0]);
   if (!parsed.success) throw new UsageFault("which session? its id begins with ses_");
   const session = parsed.output;
@@ -35,14 +46,47 @@ export async function fetchSession(args: string[], terminal: Terminal = TERMINAL
     return 2;
   }
   const directory = resolve(values.o ?? values.output ?? session);
-  const copied = await copySession(source, session, directory);
+  const reader =
+    values.identity === undefined ? undefined : await readerOf(settings, values.identity, terminal);
+  if (values.identity !== undefined && reader === undefined) return 2;
+  const encrypted = await copySession(source, session, directory);
+  const copied = reader ? await addClear(encrypted, session, directory, reader) : encrypted;
   if (values.json === true) terminal.out(JSON.stringify({ session, directory, ...copied }));
   else {
     for (const finding of copied.findings) terminal.out(line(finding));
     terminal.out(`${copied.objects} objects, ${copied.bytes} bytes in ${directory}`);
-    if (copied.objects > 0) terminal.out(`steno verify ${join(directory, sessionFolder(session))}`);
+    const identity = values.identity === undefined ? "" : ` --identity ${values.identity}`;
+    if (copied.objects > 0)
+      terminal.out(`steno verify ${join(directory, sessionFolder(session))}${identity}`);
   }
   return copied.findings.length === 0 ? 0 : 1;
+}
+
+/** Who reads encrypted sessions, and where their keys are. */
+type Reader = { readonly identities: readonly string[]; readonly keys: KeyStore };
+
+async function readerOf(settings: Settings, path: string, terminal: Terminal): Promise<Reader | undefined> {
+  const { findings, store } = sessionKeys(settings.keys, terminal.env, TIMEOUT_MS);
+  for (const finding of findings) terminal.err(line(finding));
+  return store && { identities: await identitiesIn(path), keys: store };
+}
+
+/** What was copied, and what it says in clear, in files of its own. */
+export async function addClear(
+  copied: Copied,
+  session: SessionId,
+  directory: string,
+  { identities, keys }: Reader,
+): Promise<Copied> {
+  if (copied.objects === 0) return copied;
+  const wrapped = await keys.get(session);
+  const keep = (path: string, bytes: Uint8Array) => keepFile(directory, path, bytes, 0o600);
+  const clear = await keepInClear(evidenceFolder(directory), wrapped, session, identities, keep);
+  return {
+    ...copied,
+    objects: copied.objects + clear.kept,
+    findings: [...copied.findings, ...clear.findings],
+  };
 }
 
 /** Never replaces a file: what is there with other bytes stays, and is a finding. Throws when the archive fails. */
@@ -85,11 +129,20 @@ async function copy(source: Source, key: string, directory: string): Promise<num
   if (!isKey(key)) return strange(key);
   const bytes = await source.get(key);
   if (!bytes) return error(key, "is listed, but not there");
+  return await keepFile(directory, key, bytes, 0o666);
+}
+
+async function keepFile(
+  directory: string,
+  key: string,
+  bytes: Uint8Array,
+  mode: number,
+): Promise<number | Finding> {
   const path = join(directory, key);
   await mkdir(dirname(path), { recursive: true });
   const part = join(dirname(path), `.fetch-${randomBytes(8).toString("hex")}`);
   try {
-    await writeFile(part, bytes, { flag: "wx" });
+    await writeFile(part, bytes, { flag: "wx", mode });
     // link(2) never replaces, and nobody sees half a file.
     await link(part, path);
     return bytes.byteLength;

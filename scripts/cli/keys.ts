@@ -1,13 +1,23 @@
-/** `steno keys init|show`: the node's own keys. Only public halves and places are ever shown. */
+/** `steno keys`: the node's own keys, of which only public halves are shown, and those of encrypted sessions. */
 import { reason } from "#scripts/config/finding.ts";
 import { fingerprint, initKeys, keysDirectory, readKeys } from "#scripts/config/keys.ts";
+import { shareKeys } from "#scripts/encrypted/share.ts";
 import { readFlags, UsageFault } from "./flags.ts";
 import { loadOrReport, print } from "./report.ts";
+import { TERMINAL, type Terminal } from "./terminal.ts";
 
-export async function keys(args: string[]): Promise<number> {
-  const { values, rest } = readFlags(args, { config: "text", json: "flag" }, 1);
-  const [verb] = rest;
-  if (verb !== "init" && verb !== "show") throw new UsageFault("say keys init, or keys show");
+const FLAGS = { config: "text", json: "flag", to: "text", identity: "text" } as const;
+
+export async function keys(args: string[], terminal: Terminal = TERMINAL): Promise<number> {
+  const { values, rest } = readFlags(args, FLAGS, Number.POSITIVE_INFINITY);
+  const [verb, ...ids] = rest;
+  if (verb === "share") {
+    const settings = loadOrReport(values.config);
+    return settings === undefined ? 2 : await shareKeys(settings, ids, values, terminal);
+  }
+  if (verb !== "init" && verb !== "show") throw new UsageFault("say keys init, keys show or keys share");
+  const [extra] = [...ids, values.to, values.identity].filter((value) => value !== undefined);
+  if (extra !== undefined) throw new UsageFault(`keys ${verb} does not take "${extra}"`);
   const settings = loadOrReport(values.config);
   if (settings === undefined) return 2;
   const directory = keysDirectory(settings.serve.state);

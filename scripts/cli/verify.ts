@@ -1,17 +1,22 @@
 /** `steno verify PATH|s3://…`: findings one a line, then the two verdicts. Needs no gateway and no configuration. */
+import { existsSync } from "node:fs";
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import * as v from "valibot";
 import { SessionId } from "#durable/format/ids.ts";
 import { SEAL_PUB } from "#durable/format/layout.ts";
+import { unsealWith } from "#durable/proof/age/unseal.ts";
 import { importSealKey, readPem, type SealKey } from "#durable/proof/key.ts";
 import type { LogKeys } from "#durable/proof/log/checkpoint.ts";
 import { ED25519, ML_DSA_44, readVkey } from "#durable/proof/log/note.ts";
 import { type Policy, readPolicy } from "#durable/proof/log/policy.ts";
+import type { Source } from "#durable/proof/read/source.ts";
 import { type Verified, type VerifyOptions, verifyArchive } from "#durable/proof/verify/archive.ts";
 import { verifyBundle, verifyFolder } from "#durable/proof/verify/folder.ts";
-import { isBucketUrl } from "#scripts/verify/bucket.ts";
+import { identitiesIn } from "#scripts/encrypted/identity.ts";
+import { type BucketOptions, bucketSource, isBucketUrl } from "#scripts/verify/bucket.ts";
 import { gather } from "#scripts/verify/crew.ts";
+import { folderSource } from "#scripts/verify/folder.ts";
 import { hushMlDsa } from "#scripts/verify/ml-dsa.ts";
 import { findPlace, type Place } from "#scripts/verify/place.ts";
 import { progressBar } from "#scripts/verify/progress.ts";
@@ -26,6 +31,8 @@ const FLAGS = {
   since: "text",
   session: "text",
   day: "text",
+  identity: "text",
+  keys: "text",
   endpoint: "text",
   region: "text",
   json: "flag",
@@ -48,6 +55,15 @@ export async function verify(args: string[], env: Environment = process.env): Pr
   const log = values.vkey === undefined ? undefined : await readVkeys(values.vkey);
   const since = values.since === undefined ? undefined : await readState(values.since);
   const policy = values.policy === undefined ? undefined : await readPolicyFile(values.policy);
+  if (values.keys !== undefined && values.identity === undefined)
+    throw new UsageFault("--keys is where session keys are: give --identity FILE too, to open them with");
+  const unseal =
+    values.identity === undefined
+      ? undefined
+      : unsealWith(
+          await keysFor(place, values.keys, { endpoint, region, env }),
+          await identitiesIn(values.identity),
+        );
   const gathered = gather(place.where);
   const bar = progressBar();
   const options: VerifyOptions = {
@@ -56,6 +72,7 @@ export async function verify(args: string[], env: Environment = process.env): Pr
     ...(key && { key }),
     ...(log && { log }),
     ...(since && { since }),
+    ...(unseal && { unseal }),
     ...(values.origin !== undefined && { origin: values.origin }),
     ...(place.kind === "archive" && place.day !== undefined && { day: place.day }),
     retention: place.where.kind === "bucket",
@@ -69,7 +86,18 @@ export async function verify(args: string[], env: Environment = process.env): Pr
   // A log that was found unsound is not what the next look should be held against.
   if (values.since !== undefined && verified.log) await keepState(values.since, verified.log);
   print(verified, place, values.key, values.json ?? false);
-  return verified.findings.length === 0 ? 0 : 1;
+  // A note is nothing that was found: it says what was not looked into.
+  return verified.findings.every(({ severity }) => severity === "note") ? 0 : 1;
+}
+
+/** Where session keys are: where it was said, or where `steno fetch` and a directory archive have them. */
+async function keysFor(place: Place, given: string | undefined, options: BucketOptions): Promise<Source> {
+  if (given !== undefined)
+    return isBucketUrl(given) ? bucketSource(given, options).source : folderSource(given);
+  if (place.where.kind === "bucket")
+    throw new UsageFault("session keys are in a bucket of their own: give --keys s3://…");
+  const beside = `${place.root}-keys`;
+  return existsSync(join(beside, "keys")) ? folderSource(beside) : place.source;
 }
 
 /** The place, or the part of it that was asked for. */

@@ -1,6 +1,7 @@
 /** From parsed TOML to the typed file, or to everything that is wrong with it. */
 import * as v from "valibot";
 import { equal } from "#durable/proof/bytes.ts";
+import { wrongRecipients } from "#durable/store/keys/envelope.ts";
 import { error, type Finding, warning } from "./finding.ts";
 import { type KeyPath, locate } from "./locate.ts";
 import { nearest } from "./nearest.ts";
@@ -97,6 +98,8 @@ function* secrets(tables: Raw, base: string): Generator<Problem> {
     for (const key of [
       "access_key",
       "secret_key",
+      "keys_access_key",
+      "keys_secret_key",
       "seal_key",
       "log_key",
       "log_pq_key",
@@ -128,6 +131,24 @@ function expected({ expected }: v.BaseIssue<unknown>): string {
   return (expected ?? "something else").replaceAll(/[()]/g, "").replaceAll(" | ", " or ");
 }
 
+function* encryption({ archive, evidence }: File): Generator<Problem> {
+  const wrong = wrongRecipients(evidence.encrypt_to);
+  if (wrong !== undefined) yield { path: ["evidence", "encrypt_to"], text: `encrypt_to: ${wrong}` };
+  if (archive.kind === "directory") return;
+  const { bucket, keys_bucket, keys_access_key, keys_secret_key } = archive;
+  if (evidence.encrypt_to.length > 0 && keys_bucket === undefined) {
+    const text =
+      "encrypt_to needs keys_bucket in [archive]: a bucket without versions and without Object Lock";
+    yield { path: ["evidence", "encrypt_to"], text };
+  }
+  if (keys_bucket === bucket) {
+    const text = "keys_bucket must not be the archive's bucket: what is locked there cannot be deleted";
+    yield { path: ["archive", "keys_bucket"], text };
+  }
+  if ((keys_access_key === undefined) !== (keys_secret_key === undefined))
+    yield { path: ["archive"], text: "keys_access_key and keys_secret_key go together" };
+}
+
 /** What each key allows and the whole does not. */
 function* contradictions(file: File): Generator<Problem> {
   const { agents, console } = file.listen;
@@ -155,6 +176,7 @@ function* contradictions(file: File): Generator<Problem> {
       yield { path: [...path, "client_secret"], text: "client_secret without client_id" };
     }
   }
+  yield* encryption(file);
   if (file.serve.topology === "single" && file.serve.fronts !== undefined) {
     yield { path: ["serve", "fronts"], text: 'fronts has no effect unless topology = "split"', mild: true };
   }

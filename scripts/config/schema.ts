@@ -48,10 +48,12 @@ function WebUrlOf(text: string): boolean {
 
 const roles = v.object({ auditor: groups, approver: groups, admin: groups });
 
+const BUCKET = v.pipe(v.string(), v.regex(/^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$/, "is not a bucket name"));
+
 const s3 = v.object({
   kind: v.literal("s3"),
   endpoint: WebOrigin,
-  bucket: v.pipe(v.string(), v.regex(/^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$/, "is not a bucket name")),
+  bucket: BUCKET,
   region: v.optional(word, "us-east-1"),
   access_key: v.string(),
   secret_key: v.string(),
@@ -64,11 +66,15 @@ const s3 = v.object({
     "",
   ),
   backlog_mb: v.optional(whole(1, 1_000_000), 1024),
+  keys_bucket: v.exactOptional(BUCKET),
+  keys_access_key: v.exactOptional(v.string()),
+  keys_secret_key: v.exactOptional(v.string()),
 });
 
 const directory = v.object({
   kind: v.literal("directory"),
   path: v.exactOptional(word),
+  keys_path: v.exactOptional(word),
   retention_days: v.optional(whole(0, 36_500), 0),
   backlog_mb: v.optional(whole(1, 1_000_000), 1024),
 });
@@ -102,6 +108,7 @@ const evidence = v.object({
   log_pq_key: v.exactOptional(v.string()),
   witnesses: v.optional(v.pipe(v.array(WitnessText), v.maxLength(32, "must name at most 32")), []),
   quorum: v.exactOptional(whole(1, 32)),
+  encrypt_to: v.optional(v.array(word), []),
 });
 
 const connection = v.object({
@@ -130,7 +137,7 @@ export const TABLES: readonly Table[] = [
   { path: ["listen"], many: false, keys: keysOf(listen), later: ["tls"] },
   { path: ["identity", "oidc"], many: true, keys: keysOf(oidc), later: [] },
   { path: ["roles"], many: false, keys: keysOf(roles), later: [] },
-  { path: ["archive"], many: false, keys: keysOf(s3, directory), later: ["keys_bucket"] },
+  { path: ["archive"], many: false, keys: keysOf(s3, directory), later: [] },
   { path: ["session"], many: false, keys: keysOf(session), later: [] },
   { path: ["serve"], many: false, keys: keysOf(serve), later: [] },
   { path: ["policy"], many: false, keys: keysOf(policy), later: [] },
@@ -138,7 +145,7 @@ export const TABLES: readonly Table[] = [
     path: ["evidence"],
     many: false,
     keys: keysOf(evidence),
-    later: ["encrypt_to", "tsa"],
+    later: ["tsa"],
   },
   { path: ["connections"], many: true, keys: keysOf(connection), later: [] },
 ];

@@ -42,6 +42,19 @@ export type ArchiveSettings =
       readonly backlogBytes: number;
     };
 
+/** Where the keys of encrypted sessions are. A bucket is at the archive's endpoint, below the archive's prefix. */
+export type KeysSettings =
+  | {
+      readonly kind: "s3";
+      readonly endpoint: Remote;
+      readonly bucket: string;
+      readonly region: string;
+      readonly prefix: string;
+      readonly accessKey: SecretRef;
+      readonly secretKey: SecretRef;
+    }
+  | { readonly kind: "directory"; readonly path: string };
+
 type Scheme = NonNullable<EgressConnection["credential"]>["scheme"];
 
 export type ConnectionSettings = {
@@ -62,6 +75,8 @@ export type Settings = {
   readonly issuers: readonly OidcSettings[];
   readonly roles: Roles;
   readonly archive: ArchiveSettings;
+  /** Absent where nothing is, or was, encrypted. */
+  readonly keys?: KeysSettings;
   readonly session: {
     readonly idleSeconds: number;
     readonly maxSeconds: number;
@@ -85,6 +100,8 @@ export type Settings = {
     readonly witnesses: readonly WitnessAt[];
     /** How many of them a checkpoint needs: all unless fewer are asked for, 0 without any. */
     readonly quorum: number;
+    /** Recipients of age; empty when nothing is encrypted. */
+    readonly encryptTo: readonly string[];
   };
   readonly connections: readonly ConnectionSettings[];
 };
@@ -133,6 +150,7 @@ function settingsOf(file: File, base: string): Omit<Settings, "digest" | "file">
     issuers: file.identity.oidc.map((oidc) => issuerOf(oidc, base)),
     roles: file.roles,
     archive: archiveOf(file.archive, base, state),
+    ...keysOf(file, base, state),
     session: {
       idleSeconds: file.session.idle_seconds,
       maxSeconds: file.session.max_seconds,
@@ -148,6 +166,7 @@ function settingsOf(file: File, base: string): Omit<Settings, "digest" | "file">
     policy: { dir: resolve(base, file.policy.dir), pollSeconds: file.policy.poll_seconds },
     evidence: {
       origin: file.evidence.origin,
+      encryptTo: file.evidence.encrypt_to,
       ...(file.evidence.seal_key === undefined ? {} : { sealKey: secret(file.evidence.seal_key, base) }),
       ...(file.evidence.log_key === undefined ? {} : { logKey: secret(file.evidence.log_key, base) }),
       ...(file.evidence.log_pq_key === undefined ? {} : { logPqKey: secret(file.evidence.log_pq_key, base) }),
@@ -194,6 +213,29 @@ function archiveOf(archive: File["archive"], base: string, state: string): Archi
     accessKey: secret(archive.access_key, base),
     secretKey: secret(archive.secret_key, base),
     ...bounds,
+  };
+}
+
+function keysOf({ archive, evidence }: File, base: string, state: string): { keys?: KeysSettings } {
+  const stored = archiveOf(archive, base, state);
+  if (archive.kind === "directory") {
+    if (evidence.encrypt_to.length === 0 && archive.keys_path === undefined) return {};
+    const beside = stored.kind === "directory" ? `${stored.path}-keys` : "";
+    const path = archive.keys_path === undefined ? beside : resolve(base, archive.keys_path);
+    return { keys: { kind: "directory", path } };
+  }
+  if (stored.kind !== "s3" || archive.keys_bucket === undefined) return {};
+  const { endpoint, region, prefix } = stored;
+  return {
+    keys: {
+      kind: "s3",
+      endpoint,
+      region,
+      prefix,
+      bucket: archive.keys_bucket,
+      accessKey: secret(archive.keys_access_key ?? archive.access_key, base),
+      secretKey: secret(archive.keys_secret_key ?? archive.secret_key, base),
+    },
   };
 }
 

@@ -2,7 +2,7 @@
 
 import { mkdirSync } from "node:fs";
 import { createRequire } from "node:module";
-import { directoryEndpoint } from "#scripts/archive/directory-endpoint.ts";
+import { type DirectoryEndpoint, directoryEndpoint } from "#scripts/archive/directory-endpoint.ts";
 import type { Address } from "#scripts/config/values.ts";
 import { objectsDirectory } from "#scripts/workerd/bindings.ts";
 import type { InstanceSpec, SocketSpec } from "#scripts/workerd/spec.ts";
@@ -43,12 +43,7 @@ export async function start(first: Plan): Promise<Running> {
   const clearance = makeClearanceKey();
   mkdirSync(objectsDirectory(state), { recursive: true, mode: 0o700 });
   writeGeneration(state, { ...first.generation, clearance });
-  const { archive } = first.settings;
-  const socket = first.generated.directorySocket;
-  const endpoint =
-    archive.kind === "directory" && socket !== undefined
-      ? await directoryEndpoint({ root: archive.path, socket })
-      : undefined;
+  const endpoints = await serveDirectories(first);
   const bound = { agents: first.settings.listen.agents, console: first.settings.listen.console };
   const holders: Holder[] = [];
   const stop = async () => {
@@ -56,7 +51,7 @@ export async function start(first: Plan): Promise<Running> {
     const [recorder, ...fronts] = holders;
     await Promise.all(fronts.map((front) => front.stop()));
     await recorder?.stop();
-    await endpoint?.stop();
+    await Promise.all(endpoints.map((endpoint) => endpoint.stop()));
   };
   try {
     for (const instance of first.generated.instances) {
@@ -84,6 +79,18 @@ export async function start(first: Plan): Promise<Running> {
   return { ...bound, reload, stop, lost };
 }
 
+/** The directories that stand for buckets, each on its own socket. */
+async function serveDirectories({ settings, generated }: Plan): Promise<DirectoryEndpoint[]> {
+  const { archive, keys } = settings;
+  const { directorySocket, keysSocket } = generated;
+  const endpoints: DirectoryEndpoint[] = [];
+  if (archive.kind === "directory" && directorySocket !== undefined)
+    endpoints.push(await directoryEndpoint({ root: archive.path, socket: directorySocket }));
+  if (keys?.kind === "directory" && keysSocket !== undefined)
+    endpoints.push(await directoryEndpoint({ root: keys.path, socket: keysSocket, keys: true }));
+  return endpoints;
+}
+
 async function listens(holder: Holder): Promise<void> {
   const { promise: late, reject } = Promise.withResolvers<never>();
   const message = `workerd (${holder.name}) does not listen after ${START_MS / 1000} s`;
@@ -105,7 +112,8 @@ const shape = ({ settings, generated }: Plan): string => {
   const { topology, fronts, state } = settings.serve;
   const sockets = generated.instances.map(({ sockets }) => sockets);
   const archive = settings.archive.kind === "directory" ? settings.archive.path : "";
-  return JSON.stringify([settings.listen, topology, fronts, state, archive, sockets]);
+  const keys = settings.keys?.kind === "directory" ? settings.keys.path : "";
+  return JSON.stringify([settings.listen, topology, fronts, state, archive, keys, sockets]);
 };
 
 function startOne(plan: Plan, instance: InstanceSpec, bound: { agents: Address; console: Address }): Holder {

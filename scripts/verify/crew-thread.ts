@@ -1,5 +1,6 @@
 /** One thread of the crew: sessions and segments of the archive it was started for. */
 import { parentPort, workerData } from "node:worker_threads";
+import { openWith } from "#durable/proof/age/unseal.ts";
 import type { Source } from "#durable/proof/read/source.ts";
 import { verifyApart } from "#durable/proof/verify/session.ts";
 import { examineSegment } from "#durable/proof/verify/tape/examine.ts";
@@ -30,9 +31,9 @@ async function answer(id: number, task: Task): Promise<Reply> {
 async function work(task: Task) {
   switch (task.what) {
     case "session":
-      return verifyApart(source, seed, task.place);
+      return verifyApart(source, { ...seed, open: openWith }, task.place);
     case "segment":
-      return examineSegment(source, task.task);
+      return examineSegment(source, task.task, openWith);
   }
 }
 

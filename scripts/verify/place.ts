@@ -57,7 +57,7 @@ async function onDisk(path: string): Promise<Place> {
   if (await isDirectory(join(root, "sessions"))) return archiveAt(root);
   const source = folderSource(root);
   for await (const key of source.list("")) {
-    if (/^(seal\.sigstore\.json|frames-\d{6}\.ndjson\.zst)$/.test(key))
+    if (/^(seal\.sigstore\.json|frames-\d{6}\.ndjson\.zst(\.age)?)$/.test(key))
       return { kind: "folder", ...at(root), ...(session !== undefined && { session }) };
     if (/^log\/entry\//.test(key)) return archiveAt(root);
   }

@@ -78,6 +78,8 @@ export function settingsOf(service: ServiceName, settings: Settings, digests: Di
       const archive = archiveOf(settings);
       return v.parse(RecorderSettings, {
         archive,
+        encryptTo: evidence.encryptTo,
+        ...keysOf(settings),
         ...session,
         backlogBytes,
         origin: evidence.origin,
@@ -106,6 +108,13 @@ function archiveOf({ archive }: Settings): RecorderSettings["archive"] {
     prefix: archive.prefix,
     retentionDays,
   };
+}
+
+function keysOf({ keys }: Settings): Pick<RecorderSettings, "keys"> {
+  if (keys === undefined) return {};
+  if (keys.kind === "directory") return { keys: { kind: "directory" } };
+  const { kind, endpoint, bucket, region, prefix } = keys;
+  return { keys: { kind, endpoint: endpoint.base, bucket, region, prefix } };
 }
 
 type EgressIssuer = EgressSettings["issuers"][number] & {
@@ -141,7 +150,7 @@ function remote(url: string): Remote {
   return parsed;
 }
 
-export type ArchivePaths = { readonly directorySocket: string };
+export type ArchivePaths = { readonly directorySocket: string; readonly keysSocket: string };
 
 /** Disks, keys, secrets and externals: everything of a service that is not in wrangler.toml. */
 export function added(service: ServiceName, settings: Settings, paths: ArchivePaths): Added {
@@ -184,7 +193,39 @@ function egressAdded(settings: Settings): Added {
   return { bindings, services, secrets };
 }
 
-function recorderAdded({ archive, serve, evidence }: Settings, paths: ArchivePaths): Added {
+function recorderAdded(settings: Settings, paths: ArchivePaths): Added {
+  const store = archiveAdded(settings, paths);
+  const keys = keysAdded(settings, paths);
+  return {
+    bindings: [...store.bindings, ...keys.bindings],
+    services: [...store.services, ...keys.services],
+    secrets: [...store.secrets, ...keys.secrets],
+  };
+}
+
+/** A bucket of session keys is at the archive's endpoint, so the recorder's network reaches it already. */
+function keysAdded({ keys }: Settings, { keysSocket }: ArchivePaths): Added {
+  if (keys === undefined) return { bindings: [], services: [], secrets: [] };
+  if (keys.kind === "directory") {
+    const address = `unix:${keysSocket}`;
+    return {
+      bindings: [{ name: "KEYS", kind: "service", service: "keys" }],
+      services: [{ kind: "external", name: "keys", address, transport: { kind: "http" } }],
+      secrets: [],
+    };
+  }
+  const own = [
+    ["KEYS_ACCESS_KEY", "archive.keys_access_key", keys.accessKey],
+    ["KEYS_SECRET_KEY", "archive.keys_secret_key", keys.secretKey],
+  ] as const;
+  return {
+    bindings: own.map(([name]) => ({ name, kind: "environment", variable: `STENO_${name}` })),
+    services: [],
+    secrets: own.map(([name, at, ref]) => ({ variable: `STENO_${name}`, at, ref })),
+  };
+}
+
+function archiveAdded({ archive, serve, evidence }: Settings, paths: ArchivePaths): Added {
   const bindings: BindingSpec[] = [
     { name: "SEAL_KEY", kind: "p256", embed: KEY_FILES.sealKey, usages: ["sign"] },
     { name: "SEAL_PUB", kind: "text", content: { embed: KEY_FILES.sealPub } },

@@ -1,6 +1,6 @@
 /** wrangler.toml and steno.toml joined into what each workerd process of the node runs (ARCHITECTURE §3, §12). */
 import type { Settings } from "#scripts/config/settings.ts";
-import { added, type Digests, type SecretUse, settingsOf } from "./bindings.ts";
+import { type ArchivePaths, added, type Digests, type SecretUse, settingsOf } from "./bindings.ts";
 import type { BindingSpec, InstanceSpec, ModuleSpec, ServiceSpec, SocketSpec, WorkerSpec } from "./spec.ts";
 import { SERVICES, type ServiceName, sectionOf, type Wrangler } from "./wrangler.ts";
 
@@ -16,6 +16,8 @@ export type Generated = {
   readonly secrets: ReadonlyMap<string, readonly SecretUse[]>;
   /** Where the directory archive is served, when that is the archive. */
   readonly directorySocket?: string;
+  /** Where the directory of session keys is served, when they are in one. */
+  readonly keysSocket?: string;
 };
 
 /** Never change one: the objects of a class are found by it, and with another key they are lost. */
@@ -44,11 +46,13 @@ export function generate(
   digests: Digests,
   paths: Paths,
 ): Generated {
-  const directorySocket = `${paths.sockets}/archive.sock`;
+  const served = {
+    directorySocket: `${paths.sockets}/archive.sock`,
+    keysSocket: `${paths.sockets}/keys.sock`,
+  };
+  const { directorySocket, keysSocket } = served;
   const parts = new Map(
-    SERVICES.map(
-      (name) => [name, partOf(name, wrangler, settings, modules, digests, directorySocket)] as const,
-    ),
+    SERVICES.map((name) => [name, partOf(name, wrangler, settings, modules, digests, served)] as const),
   );
   const plan =
     settings.serve.topology === "single" ? [single()] : split(wrangler, settings.serve.fronts, paths);
@@ -80,7 +84,12 @@ export function generate(
     services.push(...remotes, { kind: "network", name: NOWHERE, allow: [] });
     return { name, services, sockets };
   });
-  return { instances, secrets, ...(settings.archive.kind === "directory" ? { directorySocket } : {}) };
+  return {
+    instances,
+    secrets,
+    ...(settings.archive.kind === "directory" ? { directorySocket } : {}),
+    ...(settings.keys?.kind === "directory" ? { keysSocket } : {}),
+  };
 }
 
 type Part = {
@@ -95,10 +104,10 @@ function partOf(
   settings: Settings,
   modules: readonly ModuleSpec[],
   digests: Digests,
-  directorySocket: string,
+  served: ArchivePaths,
 ): Part {
   const section = sectionOf(wrangler, name);
-  const more = added(name, settings, { directorySocket });
+  const more = added(name, settings, served);
   const classes = section.durable_objects.bindings;
   const declared: BindingSpec[] = [
     ...Object.keys(section.vars).map(

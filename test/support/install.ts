@@ -4,6 +4,7 @@ import { spawnSync } from "node:child_process";
 import { existsSync, rmSync, writeFileSync } from "node:fs";
 
 const packages = [
+  "age",
   "ceph-common",
   "ceph-mon",
   "ceph-osd",

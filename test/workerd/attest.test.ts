@@ -95,7 +95,14 @@ test("beside the heads of a session it is verified as what it is, and its sessio
   await ledger().attest("k", read(live.id));
   await live.session.end("request");
   await live.sealed();
-  await ledger().attest("erased", { kind: "erasure", session: live.id, by: BY, keySha256: "e".repeat(64) });
+  await ledger().attest("erased", {
+    kind: "erasure",
+    session: live.id,
+    by: BY,
+    keySha256: "e".repeat(64),
+    reason: "DSR-1",
+    state: "done",
+  });
   await ledger().publish();
   expect(await verifyArchive(archive, { now: Date.now() })).toMatchObject({ findings: [], sessions: 1 });
   await ledger().attest("stranger", read());

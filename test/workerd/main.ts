@@ -14,6 +14,7 @@ import type { Prober } from "#durable/store/probe/probe.ts";
 import { directoryOf, journalOf, ledgerOf, sessionOf } from "#durable/stubs.ts";
 import { logSigner, ORIGIN } from "#test/support/log-signer.ts";
 import { MemoryArchive } from "./memory-archive.ts";
+import { MemoryKeys } from "./memory-keys.ts";
 
 type Bindings = {
   SESSION: DurableObjectNamespace;
@@ -25,6 +26,9 @@ type Bindings = {
 export const archive = new MemoryArchive();
 /** What probes the store, when a test says so. */
 export const store: { prober?: Prober } = {};
+export const keys = new MemoryKeys();
+/** Recipients that sessions are encrypted to; none unless a test says some. */
+export const encryption: { to: readonly string[] } = { to: [] };
 /** Milliseconds that a test has let pass. */
 export const clock = { ahead: 0 };
 /** None, unless a test says some. */
@@ -71,6 +75,8 @@ function meansOf(env: Bindings): Means {
     get prober() {
       return store.prober;
     },
+    encryptTo: encryption.to,
+    keys,
     sign: async (bytes) => new Uint8Array(await subtleSigner(await privateKey())(bytes)),
     sealPub: pem,
     pseudonym: async (text) =>

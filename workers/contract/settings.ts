@@ -80,6 +80,22 @@ export const RecorderSettings = v.object({
     }),
     v.object({ kind: v.literal("directory"), retentionDays: v.number() }),
   ]),
+  /** Recipients of age: sessions that open are encrypted to them. Empty: they are not encrypted. */
+  encryptTo: v.array(v.string()),
+  /** Where session keys are: a bucket, or the `KEYS` binding. */
+  keys: v.optional(
+    v.variant("kind", [
+      v.object({
+        kind: v.literal("s3"),
+        endpoint: v.string(),
+        bucket: v.string(),
+        region: v.string(),
+        /** Empty, or ends in a slash. */
+        prefix: v.string(),
+      }),
+      v.object({ kind: v.literal("directory") }),
+    ]),
+  ),
   idleSeconds: v.number(),
   maxSeconds: v.number(),
   /** Seconds after which a segment is cut although it is not full. */

@@ -16,6 +16,12 @@ const Day = v.pipe(v.string(), v.isoDate());
 /** `hmac:<hex>`, as in heads. */
 const Pseudonym = v.pipe(v.string(), v.regex(/^hmac:[0-9a-f]{64}$/, "a pseudonym"));
 
+/** Names a case that is kept elsewhere. Not prose: it stays in clear for as long as the log. */
+export const Reference = v.pipe(
+  v.string(),
+  v.regex(/^[A-Za-z0-9][A-Za-z0-9._:/#-]{0,63}$/, "must be a reference, such as DSR-2026-017: no spaces"),
+);
+
 /** `origin` is the log's own name, `madeAt` when the log was told: the log adds both. */
 const predicate = <const E extends v.ObjectEntries>(entries: E) =>
   v.strictObject({ origin: Origin, madeAt: Time, ...entries });
@@ -38,8 +44,24 @@ export const PREDICATES = {
     reasons: v.array(Text),
     results: v.array(ProbeResult),
   }),
-  /** A session's frames can no longer be read: its key, which had this digest, was destroyed. */
-  erasure: predicate({ session: SessionId, by: Pseudonym, keySha256: Hex }),
+  /**
+   * A session's frames can no longer be read. Said twice: before its key, whose file had this digest, is destroyed, and
+   * after it was looked for and was not there. The digest of nothing: there was no key to destroy.
+   */
+  erasure: predicate({
+    session: SessionId,
+    by: Pseudonym,
+    keySha256: Hex,
+    reason: Reference,
+    state: v.picklist(["begun", "done"]),
+  }),
+  /** While it is set the session cannot be erased. */
+  "legal-hold": predicate({
+    session: SessionId,
+    by: Pseudonym,
+    reason: Reference,
+    state: v.picklist(["set", "lifted"]),
+  }),
   /** Somebody looked at a recording, or took it away. */
   read: predicate({ session: SessionId, by: Pseudonym, what: v.picklist(["view", "export"]) }),
   /** The Parquet files that list the sessions sealed on `date`, as they were then. */

@@ -6,6 +6,7 @@ import type { Range } from "../merkle.ts";
 import { inflateZstd } from "../native.ts";
 import { type HashedLine, type ReadLine, readLine, splitLines } from "./line.ts";
 import { describeAltered, openStored, type Stored } from "./segment.ts";
+import { inClear } from "./unsealed.ts";
 
 /** A frames segment is cut at 16 MiB of lines (EVIDENCE §2); what inflates to more than this is not one of ours. */
 const RAW_MAX = 32 * 1024 * 1024;
@@ -19,14 +20,20 @@ export async function openFrames(session: Stored, entry: SegmentEntry): Promise<
   const object = `${folder}${entry.name}`;
   const stored = await openStored(session, entry);
   if (!stored) return undefined;
-  const raw = inflate(stored);
+  const altered = describeAltered(stored, entry);
+  const plain = await inClear(entry, stored, session.unsealed);
+  if (typeof plain !== "object") {
+    if (altered) report("segment_altered", object, altered);
+    else if (plain !== undefined) report("segment_unreadable", object, plain);
+    return undefined;
+  }
+  const raw = inflate(plain);
   const lines = raw && splitLines(raw);
   const state = lines
     ? `holds ${lines.length} frames`
     : raw
       ? "does not end in a line"
       : "does not decompress";
-  const altered = describeAltered(stored, entry);
   if (altered) {
     const said = entry.frames ?? "nothing";
     report("segment_altered", object, `${altered}; it ${state}, the head says ${said} frames`);

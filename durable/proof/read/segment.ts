@@ -4,6 +4,7 @@ import { type Bytes, sha256, toHex } from "../bytes.ts";
 import type { Report } from "../finding.ts";
 import { Range } from "../merkle.ts";
 import type { Source } from "./source.ts";
+import type { Unsealed } from "./unsealed.ts";
 
 /** Where a session's objects are, and who is told what is wrong with them. */
 export type Stored = {
@@ -11,6 +12,8 @@ export type Stored = {
   /** Empty, or ends in a slash. */
   readonly folder: string;
   readonly report: Report;
+  /** Opens encrypted segments. Without it only what can be told of ciphertext is looked at. */
+  readonly unsealed?: Unsealed | undefined;
 };
 
 export type ReadSession = Stored & {

@@ -11,6 +11,7 @@ import { type Entry, readLedger, type SessionSize } from "./ledger.ts";
 import { checkLogRetention } from "./log/retention.ts";
 import { verifyTree } from "./log/tree.ts";
 import { begin, checkKey, conclude, entriesOf, type Verified, type VerifyOptions } from "./run.ts";
+import { ownKey } from "./sealed/opener.ts";
 import type { SessionPlace } from "./session.ts";
 
 export type { Verified, VerifyOptions } from "./run.ts";
@@ -37,10 +38,12 @@ export async function verifyArchive(
   let frames = 0;
   const origin = options.origin ?? ledger.origin;
   const whole = (
-    place: Pick<SessionPlace, "folder" | "names"> & { readonly session: string },
+    place: Pick<SessionPlace, "folder" | "names"> & { readonly session: SessionId },
   ): SessionPlace => {
-    seen.add(place.session);
-    return { ...place, ledger: true, origin, entries: entriesOf(ledger, place.session) };
+    const { session } = place;
+    seen.add(session);
+    const [entries, erasure] = [entriesOf(ledger, session), ledger.erasures.get(session)];
+    return { ...place, ledger: true, origin, entries, erasure, key: undefined };
   };
   async function* places(): AsyncGenerator<SessionPlace> {
     for await (const place of sessionFolders(context, asked)) yield whole(place);
@@ -48,7 +51,10 @@ export async function verifyArchive(
       if (!seen.has(session) && isSessionId(session))
         yield whole({ session, folder: sessionFolder(session), names: [] });
   }
-  const verify = async (place: SessionPlace) => {
+  const verify = async (bare: SessionPlace) => {
+    const session = v.safeParse(SessionId, bare.session);
+    const key = session.success ? await ownKey(options.unseal, session.output) : undefined;
+    const place = { ...bare, key };
     const size = sizes.get(place.session ?? "") ?? NOTHING;
     const verified = await verifyBy(crew, context, place, size, meter);
     meter.finish(size.bytes, place);
@@ -83,7 +89,7 @@ async function* sessionFolders({ source, report }: Context, { only, day }: Asked
       : day !== undefined
         ? `sessions/${day.replaceAll("-", "/")}/`
         : "sessions/";
-  let open: { readonly session: string; readonly folder: string; readonly names: string[] } | undefined;
+  let open: { readonly session: SessionId; readonly folder: string; readonly names: string[] } | undefined;
   for await (const key of source.list(prefix)) {
     const [, folder = "", session = "", name = ""] = FOLDER.exec(key) ?? [];
     if (!isSessionId(session) || sessionFolder(session) !== folder) {

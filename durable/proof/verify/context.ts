@@ -3,6 +3,7 @@ import type { Findings, Found, Report } from "../finding.ts";
 import { importSealKey, type SealKey } from "../key.ts";
 import type { LogKeys, OpenedCheckpoint } from "../log/checkpoint.ts";
 import type { Source } from "../read/source.ts";
+import type { OpenWith } from "../read/unsealed.ts";
 import type { Policies } from "./log/policies.ts";
 import { type Examined, examineSegment, type SegmentTask } from "./tape/examine.ts";
 
@@ -22,19 +23,26 @@ export type Seed = {
   readonly packMax: number;
 };
 
-export type Context = Seed & {
-  readonly source: Source;
-  readonly report: Report;
-  /** Reports what was found elsewhere. */
-  readonly add: (found: Found) => void;
-  readonly key: SealKey | undefined;
-  /** Checkpoints that were opened, by their text, the latest last: many entries bring the same one. */
-  readonly opened: Map<string, Promise<OpenedCheckpoint | string>>;
-  /** Who examines segments, and how many may be under way. */
-  readonly examine: Examine;
-  readonly width: number;
-  readonly progress?: Progress;
+/** What functions whoever verifies elsewhere has of their own. */
+export type Given = {
+  /** Absent where nothing encrypted can be opened. */
+  readonly open?: OpenWith;
 };
+
+export type Context = Seed &
+  Given & {
+    readonly source: Source;
+    readonly report: Report;
+    /** Reports what was found elsewhere. */
+    readonly add: (found: Found) => void;
+    readonly key: SealKey | undefined;
+    /** Checkpoints that were opened, by their text, the latest last: many entries bring the same one. */
+    readonly opened: Map<string, Promise<OpenedCheckpoint | string>>;
+    /** Who examines segments, and how many may be under way. */
+    readonly examine: Examine;
+    readonly width: number;
+    readonly progress?: Progress;
+  };
 
 /** Told again and again how far the verifier is: of the log's entries, or of the stored bytes of sessions. */
 export type Progress = (at: {
@@ -58,12 +66,12 @@ export const seedOf = ({ spki, log, policies, now, retention, packMax }: Context
 /** Without others, segments are examined one after another, here. */
 export async function contextOf(
   source: Source,
-  seed: Seed,
+  seed: Seed & Given,
   findings: Findings,
   others?: { readonly examine: Examine; readonly width: number },
 ): Promise<Context> {
   const key = seed.spki && (await importSealKey(seed.spki));
-  const here = { examine: (task: SegmentTask) => examineSegment(source, task), width: 1 };
+  const here = { examine: (task: SegmentTask) => examineSegment(source, task, seed.open), width: 1 };
   const { report } = findings;
   const add = (found: Found) => findings.add(found);
   return { ...seed, source, report, add, key, opened: new Map(), ...(others ?? here) };

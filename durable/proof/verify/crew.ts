@@ -33,7 +33,7 @@ export function verifyBy(
 ): Promise<SessionVerified> {
   if (crew && segments < LARGE) return crew.session(place);
   const examine = async (task: SegmentTask) => {
-    const examined = await (crew ? crew.segment(task) : examineSegment(context.source, task));
+    const examined = await (crew ? crew.segment(task) : examineSegment(context.source, task, context.open));
     meter.count(task.entry.bytes, place);
     return examined;
   };

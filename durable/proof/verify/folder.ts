@@ -1,5 +1,6 @@
 /** What is verified without its archive: one session's folder, or one head. */
-import type { SessionId } from "#durable/format/ids.ts";
+import * as v from "valibot";
+import { SessionId } from "#durable/format/ids.ts";
 import { SEAL_NAME } from "#durable/format/layout.ts";
 import { Findings } from "../finding.ts";
 import type { Source } from "../read/source.ts";
@@ -8,6 +9,7 @@ import { checkHead } from "./heads.ts";
 import { originOf, readLedger } from "./ledger.ts";
 import { checkEntry } from "./log/entry.ts";
 import { begin, checkKey, conclude, entriesOf, type Verified, type VerifyOptions } from "./run.ts";
+import { ownKey } from "./sealed/opener.ts";
 import { verifySession } from "./session.ts";
 
 /** One session's objects in a folder of their own, perhaps with `log/entry/…` and `trust/seal.pub` beside them. */
@@ -23,12 +25,15 @@ export async function verifyFolder(
   const names: string[] = [];
   for await (const key of source.list("")) {
     if (!key.includes("/")) names.push(key);
-    else if (!/^(log|trust)\//.test(key))
+    else if (!/^(log|trust|keys)\//.test(key))
       context.report("object_unknown", key, "no object of a session lies there");
   }
   const whose = session ?? (await sealedSession(source)) ?? [...ledger.sessions.keys()][0];
   const entries = whose === undefined ? [] : entriesOf(ledger, whose);
-  const place = { session: whose, folder: "", names, entries, ledger: ledger.entries > 0 };
+  const erasure = whose === undefined ? undefined : ledger.erasures.get(whose);
+  const known = v.safeParse(SessionId, whose);
+  const key = known.success ? await ownKey(options.unseal, known.output) : undefined;
+  const place = { session: whose, folder: "", names, entries, ledger: ledger.entries > 0, erasure, key };
   const frames = await verifySession(context, { ...place, origin: options.origin ?? ledger.origin });
   return conclude(findings, context, options, { sessions: 1, frames });
 }

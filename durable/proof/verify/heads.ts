@@ -64,13 +64,15 @@ export function checkChain(heads: readonly StoredHead[], folder: string, report:
 }
 
 function checkBuiltOn(earlier: Head, { object, statement }: StoredHead, report: Report): void {
-  const { previous, segments, head } = statement.predicate;
+  const { previous, segments, head, encryption } = statement.predicate;
   if (previous && (previous.size !== earlier.head.size || previous.rootHash !== earlier.head.rootHash))
     report(
       "head_previous",
       object,
       `names a head of size ${previous.size}; the one before it has ${earlier.head.size}, or another root`,
     );
+  if (JSON.stringify(encryption) !== JSON.stringify(earlier.encryption))
+    report("head_segments", object, "encrypts its segments otherwise than the head before it");
   if (head.size < earlier.head.size)
     report("head_consistency", object, `shrinks from ${earlier.head.size} frames to ${head.size}`);
   const now = new Map(segments.map((segment) => [segment.name, JSON.stringify(segment)]));
@@ -90,9 +92,10 @@ function extendsPrevious({ head, previous }: Head): boolean {
 function checkSegments(object: string, head: Head, report: Report): void {
   const frames = head.segments.filter(({ name }) => name.startsWith("frames-"));
   const bytes = head.segments.filter(({ name }) => name.startsWith("bytes-"));
+  const storing = head.encryption === "none" ? "clear" : "age";
   const ordered =
-    frames.every(({ name }, i) => name === framesName(i)) &&
-    bytes.every(({ name }, i) => name === bytesName(i));
+    frames.every(({ name }, i) => name === framesName(i, storing)) &&
+    bytes.every(({ name }, i) => name === bytesName(i, storing));
   if (!ordered) report("head_segments", object, "its segments do not count from 0");
   const ranges = frames.map(readRange);
   let next = 0;

@@ -9,6 +9,7 @@ import type { Context } from "./context.ts";
 import { checkEntry, openNote } from "./log/entry.ts";
 import type { Made } from "./log/retention.ts";
 import type { TreeClaims } from "./log/tree.ts";
+import type { Erasure } from "./sealed/opener.ts";
 
 /** A place in the ledger whose head could be read. */
 export type Entry = { readonly index: number; readonly trusted: boolean; readonly size: SessionSize };
@@ -26,6 +27,8 @@ export type Ledger = {
   readonly tree: TreeClaims;
   /** Of every entry that is trusted; empty unless all of them are asked after. */
   readonly made: readonly Made[];
+  /** By session, the newest erasure that the key signed. */
+  readonly erasures: ReadonlyMap<string, Erasure>;
 };
 
 /** Entries that are asked of the source, and their signatures, before their turn: a store answers late, and has no hurry. */
@@ -51,6 +54,7 @@ export async function readLedger(context: Context, extent: Extent): Promise<Ledg
   const tree: TreeClaims = { leaves: new Map(), claims: [] };
   const said: SaidEntry[] = [];
   const made: Made[] = [];
+  const erasures = new Map<string, Erasure>();
   let signed = 0;
   let [next, read] = [0, 0];
   const open = async (index: number) => {
@@ -71,7 +75,8 @@ export async function readLedger(context: Context, extent: Extent): Promise<Ledg
     }
     const { bundle, statement, attested, wrong } = opened;
     // Whose an unreadable entry is cannot be told; a session that lacks one says so by its own count.
-    const asked = extent.of !== "session" || statement?.predicate.session === extent.session;
+    const about = statement?.predicate.session ?? erasedIn(attested);
+    const asked = extent.of !== "session" || about === extent.session;
     if (wrong && asked) report(wrong.code, object, wrong.message);
     const entry = bundle && (asked ? await checkEntry(context, object, bundle, !wrong, index) : undefined);
     if (entry) tree.leaves.set(index, entry.leaf);
@@ -83,6 +88,10 @@ export async function readLedger(context: Context, extent: Extent): Promise<Ledg
     if (madeAt !== undefined && !wrong && all)
       made.push({ index, at: Date.parse(madeAt), ...("retention" in more && { retention: more.retention }) });
     if (attested && all) said.push({ index, attested, trusted: !wrong });
+    if (attested?.kind === "erasure" && asked && !wrong) {
+      const { session, madeAt, reason, state } = attested.predicate;
+      erasures.set(session, { index, at: madeAt, reason, state });
+    }
     if (!statement) continue;
     const { session } = statement.predicate;
     const entries = sessions.get(session) ?? [];
@@ -93,13 +102,15 @@ export async function readLedger(context: Context, extent: Extent): Promise<Ledg
   }
   const [origin] = [...origins].sort((a, b) => b[1] - a[1])[0] ?? [];
   checkSaid(context, said, sessions);
-  return { sessions, entries: indexes.length, signed, origin, tree, made };
+  return { sessions, entries: indexes.length, signed, origin, tree, made, erasures };
 }
 
 const sizeOf = ({ predicate: { segments } }: Statement): SessionSize => ({
   segments: segments.filter(({ frames }) => frames !== undefined).length,
   bytes: segments.reduce((sum, { bytes }) => sum + bytes, 0),
 });
+const erasedIn = (attested: Attested | undefined): string | undefined =>
+  attested?.kind === "erasure" ? attested.predicate.session : undefined;
 
 type SaidEntry = { readonly index: number; readonly attested: Attested; readonly trusted: boolean };
 

@@ -6,6 +6,7 @@ import { importSealKey, KeyUnreadable, readPem, type SealKey, toPem } from "../k
 import type { LogKeys } from "../log/checkpoint.ts";
 import type { Policy } from "../log/policy.ts";
 import type { Source } from "../read/source.ts";
+import type { Unsealing } from "../read/unsealed.ts";
 import { type Context, contextOf, type Progress } from "./context.ts";
 import type { Gather } from "./crew.ts";
 import type { Ledger } from "./ledger.ts";
@@ -35,6 +36,8 @@ export type VerifyOptions = {
   /** Who helps: sessions, and segments of large ones, are verified there. Without it, all of it here, one after another. */
   readonly crew?: Gather;
   readonly progress?: Progress;
+  /** Opens encrypted sessions, with an auditor's identity. */
+  readonly unseal?: Unsealing;
 };
 
 export type Verified = Verdict & {
@@ -75,7 +78,8 @@ export async function begin(
   const policies = await readPolicies(source, report, log, options.policy, root);
   const seed = { spki: key?.spki, log, policies, now, retention, packMax };
   const context = await contextOf(source, seed, findings);
-  return { ...context, ...(options.progress && { progress: options.progress }) };
+  const { progress, unseal } = options;
+  return { ...context, ...(progress && { progress }), ...(unseal && { open: unseal.open }) };
 }
 
 /** The key of a stored PEM, or what is wrong with it: no byte of it is free, save the last LF, which may be absent. */

@@ -1,14 +1,15 @@
 /** One session: its heads, its seal, its folder, its frames. */
 import type { Head } from "#durable/format/head.ts";
-import { SEAL_NAME } from "#durable/format/layout.ts";
+import { SEAL_NAME, SEGMENT_NAME } from "#durable/format/layout.ts";
 import { type Bytes, equal } from "../bytes.ts";
 import { Findings, type Found } from "../finding.ts";
 import type { Source } from "../read/source.ts";
 import { openHead } from "../seal.ts";
-import { type Context, contextOf, type Seed } from "./context.ts";
+import { type Context, contextOf, type Given, type Seed } from "./context.ts";
 import { checkChain, checkHead, isTerminal, type StoredHead } from "./heads.ts";
 import { checkEntry } from "./log/entry.ts";
 import { checkRetention } from "./retention.ts";
+import { type Erasure, type OwnKey, openerFor } from "./sealed/opener.ts";
 import { verifyFrames } from "./tape/frames.ts";
 
 export type SessionPlace = {
@@ -24,6 +25,10 @@ export type SessionPlace = {
   readonly origin: string | undefined;
   /** The whole ledger is at hand: a head that is not among the entries is not in it. */
   readonly ledger: boolean;
+  /** Its key, when an identity was given. */
+  readonly key: OwnKey | undefined;
+  /** What the log says of its erasure. */
+  readonly erasure: Erasure | undefined;
 };
 
 /** What comes of a session that was verified by itself: plain values. */
@@ -32,7 +37,7 @@ export type SessionVerified = { readonly frames: number; readonly found: Found }
 /** Verifies a session with findings of its own, whoever else is at work. */
 export async function verifyApart(
   source: Source,
-  seed: Seed,
+  seed: Seed & Given,
   place: SessionPlace,
   others?: Parameters<typeof contextOf>[3],
 ): Promise<SessionVerified> {
@@ -68,7 +73,8 @@ export async function verifySession(context: Context, place: SessionPlace): Prom
   if (!isTerminal(predicate)) reportOpen(context, last.object, predicate, folder);
   checkNames(context, place, predicate);
   if (context.retention) await checkRetention(context, place, predicate);
-  return verifyFrames(context, folder, last, heads);
+  const own = openerFor(context, folder || last.object, predicate, place.key, place.erasure);
+  return verifyFrames(context, folder, last, heads, own);
 }
 
 /** Heads the key did not sign keep their place in the count, and are not believed. */
@@ -126,7 +132,7 @@ function checkSeal(
 /** Before the end, a segment may be stored before a head lists it. */
 function checkNames({ report }: Context, { folder, names }: SessionPlace, head: Head): void {
   const listed = new Set([SEAL_NAME, ...head.segments.map(({ name }) => name)]);
-  const later = isTerminal(head) ? undefined : /^(frames-\d{6}\.ndjson\.zst|bytes-\d{6}\.bin)$/;
+  const later = isTerminal(head) ? undefined : SEGMENT_NAME;
   for (const name of names)
     if (!listed.has(name) && !later?.test(name))
       report("object_unknown", `${folder}${name}`, "the head does not list it");

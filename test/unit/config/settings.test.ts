@@ -1,3 +1,4 @@
+import { generateHybridIdentity, generateX25519Identity, identityToRecipient } from "age-encryption";
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { COSIGNATURE, ML_DSA_44, noteKey, writeVkey } from "#durable/proof/log/note.ts";
@@ -17,6 +18,9 @@ const errors = (text: string) => read(text).findings.map(line);
 const CONNECTION = '[[connections]]\nname = "p"\nkind = "git"\nupstream = "https://git.internal/team/"\n';
 const S3 =
   '[archive]\nkind = "s3"\nendpoint = "https://s3.internal:9000"\nbucket = "steno"\naccess_key = "env:A"\nsecret_key = "file:s"\n';
+
+const AUDITOR = await identityToRecipient(await generateX25519Identity());
+const HYBRID = await identityToRecipient(await generateHybridIdentity());
 
 describe("a configuration that is right", () => {
   test("without a file, everything listens on loopback, archives to a directory and reaches nothing", () => {
@@ -126,8 +130,18 @@ describe("a configuration that is wrong", () => {
       "w1.example must be a URL that starts with http://",
     ],
     [`[evidence]\nwitnesses = "${W1}"`, "witnesses: must be a list"],
-    ['[evidence]\nencrypt_to = ["age1"]', "encrypt_to in [evidence] is not available yet"],
-    [`${S3}keys_bucket = "k"`, "keys_bucket in [archive] is not available yet"],
+    ['[evidence]\nencrypt_to = ["age1"]', '"age1" is not a recipient of age'],
+    ['[evidence]\nencrypt_to = ["AGE-SECRET-KEY-1X"]', "what stands there is not a recipient of age"],
+    [`[evidence]\nencrypt_to = ["${AUDITOR}", "${AUDITOR}"]`, "names a recipient twice"],
+    [`[evidence]\nencrypt_to = ["${AUDITOR}", "${HYBRID}"]`, "mixes age1pq1… with others"],
+    [`${S3}[evidence]\nencrypt_to = ["${AUDITOR}"]`, "encrypt_to needs keys_bucket in [archive]"],
+    [`${S3}keys_bucket = "k"`, "keys_bucket: is not a bucket name"],
+    [`${S3}keys_bucket = "steno"`, "keys_bucket must not be the archive's bucket"],
+    [
+      `${S3}keys_bucket = "keys"\nkeys_access_key = "env:K"`,
+      "keys_access_key and keys_secret_key go together",
+    ],
+    [`${S3}keys_path = "./keys"`, 'keys_path does not apply to an archive of kind "s3"'],
     [CONNECTION.replace('"git"', '"mcp"'), 'kind "mcp" is not available yet'],
     [CONNECTION.replace('"git"', '"svn"'), 'kind: must be "git"'],
     [CONNECTION + CONNECTION, 'there is already a connection named "p"'],

@@ -30,7 +30,8 @@ const EXAMPLES: { readonly [K in Attestation["kind"]]: Attestation & { readonly 
     reasons: ["a second put of a key was accepted"],
     results: [{ name: "second-put", outcome: "failed", said: "200" }],
   },
-  erasure: { kind: "erasure", session, by, keySha256: hex("c") },
+  erasure: { kind: "erasure", session, by, keySha256: hex("c"), reason: "DSR-2026-017", state: "done" },
+  "legal-hold": { kind: "legal-hold", session, by, reason: "case/88", state: "set" },
   read: { kind: "read", session, by, what: "export" },
   index: {
     kind: "index",

@@ -83,7 +83,7 @@ test.each([
   [["chekc"], 'unknown command "chekc", did you mean "check"?'],
   [["check", "--confg", "x"], 'unknown option "--confg", did you mean "--config"?'],
   [["check", "x"], 'unexpected argument "x"'],
-  [["keys", "rotate"], "say keys init, or keys show"],
+  [["keys", "rotate"], "say keys init, keys show or keys share"],
   [["constructor"], 'unknown command "constructor"'],
   [["serve", "--config", join(root, "absent.toml")], "cannot be read"],
   [["serve", "--config"], "argument missing"],

@@ -8,6 +8,7 @@ import { mergeRanges, Range } from "../../merkle.ts";
 import { checkRange, openFrames, readFrames } from "../../read/frames.ts";
 import type { ReadLine } from "../../read/line.ts";
 import type { Source } from "../../read/source.ts";
+import type { OpenWith } from "../../read/unsealed.ts";
 
 /** Plain values: tasks, and what comes of them, cross threads. */
 export type SegmentTask = {
@@ -16,6 +17,8 @@ export type SegmentTask = {
   readonly entry: SegmentEntry;
   /** Sizes of trees whose roots are asked for. */
   readonly cuts: readonly number[];
+  /** The identities of an encrypted session. */
+  readonly own?: readonly string[];
 };
 
 /** What a line says, without the text of bodies and whatever else nothing later depends on. */
@@ -43,11 +46,12 @@ export type Examined = {
   readonly stretches: readonly Stretch[] | undefined;
 };
 
-export async function examineSegment(source: Source, task: SegmentTask): Promise<Examined> {
+export async function examineSegment(source: Source, task: SegmentTask, open?: OpenWith): Promise<Examined> {
   const findings = new Findings();
   const { report } = findings;
-  const { folder, entry, cuts } = task;
-  const lines = await openFrames({ source, folder, report }, entry);
+  const { folder, entry, cuts, own } = task;
+  const unsealed = own && open?.(own);
+  const lines = await openFrames({ source, folder, report, unsealed }, entry);
   if (!lines) return { found: findings.found(), stretches: undefined };
   const object = `${folder}${entry.name}`;
   const ends = new Set(cuts);

@@ -20,16 +20,20 @@ export async function verifyFrames(
   folder: string,
   last: StoredHead,
   heads: readonly StoredHead[],
+  own: readonly string[] | undefined,
 ): Promise<number> {
   const { segments } = last.statement.predicate;
   const whole = isTerminal(last.statement.predicate);
   const { source, report, examine, width } = context;
   const pass = new FramePass(context, last, heads);
-  const chunks = new Chunks({ source, folder, segments, report, whole });
+  const unsealed = own && context.open?.(own);
+  const chunks = new Chunks({ source, folder, segments, report, whole, unsealed });
   const cuts = heads.map(({ statement }) => statement.predicate.head.size);
   const frames = framesSegments(segments);
   let n = 0;
-  for await (const examined of ahead(width, frames, (entry) => examine({ folder, entry, cuts }))) {
+  for await (const examined of ahead(width, frames, (entry) =>
+    examine({ folder, entry, cuts, ...(own && { own }) }),
+  )) {
     const entry = frames[n++];
     if (entry) await pass.take(`${folder}${entry.name}`, entry, examined, chunks);
   }
