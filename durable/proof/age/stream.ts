@@ -1,6 +1,6 @@
 /**
  * The payload of an age file: a nonce, then STREAM, ChaCha20-Poly1305 over chunks of 64 KiB (age-encryption.org/v1).
- * The runtime's own cipher, because the library's is many times slower (docs/decisions/014-encryption.md).
+ * The runtime's own cipher, because the library's is many times slower (docs/decisions/015-encryption.md).
  */
 import { createCipheriv, createDecipheriv, hkdfSync } from "node:crypto";
 import type { Bytes } from "../bytes.ts";
