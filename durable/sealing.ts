@@ -13,7 +13,7 @@ import type { Tally } from "#durable/store/frame-writer.ts";
 import { makeEnvelope } from "#durable/store/keys/envelope.ts";
 import type { HeadRow, SegmentRow, SessionRows } from "#durable/store/session-rows.ts";
 import type { Means } from "./means.ts";
-import type { Ending, Opened } from "./session.ts";
+import type { Ending, Opened } from "./session/life.ts";
 import { compress } from "./zstd.ts";
 
 /** Objects of many megabytes are held whole while they are put: one at a time in a recorder, whatever it has to seal. */

@@ -2,8 +2,14 @@
 import { DurableObject } from "cloudflare:workers";
 import { newSessionKey, sessionKeyOf } from "#durable/custody/session-key.ts";
 import { isWiped, wipe } from "#durable/custody/wipe.ts";
-import { type BodyEnd, type Direction, type EndReason, type Frame, fitsLine } from "#durable/format/frame.ts";
-import type { NotBefore } from "#durable/format/head.ts";
+import {
+  type BodyEnd,
+  type Content,
+  type Direction,
+  type EndReason,
+  type Frame,
+  fitsLine,
+} from "#durable/format/frame.ts";
 import type { ExchangeId, SessionId } from "#durable/format/ids.ts";
 import { principalKey } from "#durable/format/principal.ts";
 import type { RefusalCode } from "#durable/format/refusal.ts";
@@ -23,20 +29,11 @@ import { SESSION_MIGRATIONS, sessionRows } from "#durable/store/session-rows.ts"
 import { alert, type Means } from "./means.ts";
 import { HEAD_FRAMES, type Sealing, seal, signHead } from "./sealing.ts";
 import { cutByTime, nextDue } from "./session/due.ts";
+import type { Ending, Opened } from "./session/life.ts";
 import { ownJournal } from "./session/own-journal.ts";
-import { decisionFrames, nextOrKnown } from "./session/spooled.ts";
+import { commitsIn, decisionFrames, nextOrKnown } from "./session/spooled.ts";
 import { type Sealed, viewOf } from "./session/view.ts";
 import { type Live, SessionTape } from "./session-tape.ts";
-
-/** How a session ended. Absent while it is open. */
-export type Ending = { readonly reason: EndReason | "truncated"; readonly at: number };
-export type Opened = {
-  readonly session: SessionId;
-  readonly opening: Opening;
-  readonly at: number;
-  /** What the log had published by then. */
-  readonly notBefore?: NotBefore;
-};
 
 /** An alarm that has not come so long after its time is not waited for. */
 const LATE_MS = 3_000;
@@ -109,10 +106,10 @@ export abstract class SessionObject extends DurableObject {
     const request = { k: "request", x, connection, operation, method, path, headers } as const;
     const decided = decision && ({ k: "decision", x, ...decision } as const);
     // Before anything is counted: half of what belongs together must never be written.
-    if (![request, ...tape.git, ...(decided ? [decided] : [])].every(fitsLine))
+    if (![request, ...tape.content, ...(decided ? [decided] : [])].every(fitsLine))
       return no("too_large", "the request is too long for the record");
     const allowed = decision?.verdict === "allow";
-    const commits = allowed ? tape.git.flatMap((frame) => frame.commits ?? []) : [];
+    const commits = allowed ? commitsIn(tape.content) : [];
     if (!(await this.#admit(commits.length))) return this.#over(session);
     const answer = await this.#record((writer) => {
       tally.exchanges += 1;
@@ -121,7 +118,7 @@ export abstract class SessionObject extends DurableObject {
       const live = this.#tape.begin(x, tape.bodies);
       if (body.kind === "spooled") live.spooled = { connection, method, path };
       writer.write(request);
-      for (const frame of tape.git) writer.write(frame);
+      for (const frame of tape.content) writer.write(frame);
       if (body.kind === "none") this.#tape.noBody(x, "c2s");
       if (body.kind === "whole") this.#tape.data(x, "c2s", 0, body.bytes, allowed ? "complete" : "refused");
       if (body.kind === "stream") this.#tape.data(x, "c2s", 0, body.prefix);
@@ -166,7 +163,7 @@ export abstract class SessionObject extends DurableObject {
     const decided = decisionFrames(x, live, tape);
     if ("no" in decided) return decided;
     const allowed = tape.decision.verdict === "allow";
-    const commits = allowed ? tape.git.flatMap((frame) => frame.commits ?? []) : [];
+    const commits = allowed ? commitsIn(tape.content) : [];
     if (!(await this.#admit(commits.length))) {
       await this.#over(session);
       return no("session_ended", `session ${session} has pushed as many commits as it may; push again`);
@@ -199,7 +196,7 @@ export abstract class SessionObject extends DurableObject {
   async respond(x: ExchangeId, tape: ResponseTape): Promise<Answer<null>> {
     const refusal = tape.refusal && { refusal: tape.refusal };
     const response = { k: "response", x, status: tape.status, headers: tape.headers, ...refusal } as const;
-    if (!fitsLine(response))
+    if (![response, ...(tape.content ?? [])].every(fitsLine))
       return no("upstream_protocol", "the answer's headers are too long for the record");
     const live = this.#tape.tally.live[x];
     if (live?.responded) {
@@ -210,19 +207,23 @@ export abstract class SessionObject extends DurableObject {
     return this.#recordLive(x, (writer) => {
       if (live) live.responded = true;
       writer.write(response);
+      for (const frame of tape.content ?? []) writer.write(frame);
       if (tape.bytes) this.#tape.data(x, "s2c", 0, tape.bytes, tape.end);
       else if (tape.end) this.#tape.endBody(x, "s2c", tape.end);
     });
   }
 
-  /** Body bytes of one direction at `off`, and their end where it is known. Bytes recorded before are not doubled. */
+  /** Body bytes of one direction at `off`, and with their end what they contained, where it is known. Bytes recorded before are not doubled. */
   async append(
     x: ExchangeId,
     dir: Direction,
     off: number,
     bytes: Uint8Array | undefined,
     end?: BodyEnd,
+    content: readonly Content[] = [],
   ): Promise<Answer<null>> {
+    if (!content.every(fitsLine))
+      return no("upstream_protocol", "what the answer says is too long for the record");
     const live = this.#tape.tally.live[x];
     const length = bytes?.byteLength ?? 0;
     if (live && off !== live[dir]) {
@@ -230,7 +231,8 @@ export abstract class SessionObject extends DurableObject {
       await this.#tape.settled();
       return { ok: null };
     }
-    return this.#recordLive(x, () => {
+    return this.#recordLive(x, (writer) => {
+      for (const frame of content) writer.write(frame);
       if (bytes) this.#tape.data(x, dir, off, bytes, end);
       else if (end) this.#tape.endBody(x, dir, end);
     });

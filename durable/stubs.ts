@@ -1,5 +1,5 @@
 /** The only file that knows how objects are named, and what can be called on them. */
-import type { BodyEnd, Direction, EndReason } from "#durable/format/frame.ts";
+import type { BodyEnd, Content, Direction, EndReason } from "#durable/format/frame.ts";
 import type { ExchangeId, SessionId } from "#durable/format/ids.ts";
 import type {
   Answer,
@@ -23,6 +23,7 @@ export interface Session {
     off: number,
     bytes: Uint8Array | undefined,
     end?: BodyEnd,
+    content?: readonly Content[],
   ): Promise<Answer<null>>;
   spool(x: ExchangeId, off: number, bytes: Uint8Array): Promise<Answer<null>>;
   spooled(x: ExchangeId, off: number): Promise<Answer<Uint8Array>>;

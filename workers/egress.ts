@@ -10,12 +10,15 @@ import { type Env, egressEnv } from "./env.ts";
 import { fetchJwks } from "./identity/issuer-keys.ts";
 import { attach } from "./vault/attach.ts";
 import { bodyClaims, openClearance, requireCover } from "./vault/clearance.ts";
+import { mounted } from "./vault/location.ts";
+import { overSocket } from "./vault/socket.ts";
 import { Spent } from "./vault/spent.ts";
 import { spooledPieces } from "./vault/spooled.ts";
 import { endMark, MARK_LENGTH, MarkedStream } from "./wire/end-mark.ts";
 import { bodyStalled, inTime, upstreamFull, upstreamSilent } from "./wire/in-time.ts";
 import { pieces } from "./wire/pieces.ts";
 import { ReadAhead } from "./wire/read-ahead.ts";
+import { isUpgrade } from "./wire/socket/message.ts";
 
 const CHUNK = 1024 * 1024;
 const spent = new Spent();
@@ -32,7 +35,8 @@ export class Egress extends WorkerEntrypoint<Env> {
       const connection = env.settings.connections.find(({ name }) => name === claims.connection);
       if (!connection)
         throw new Refusal("unknown_connection", `egress has no connection "${claims.connection}"`);
-      const arrived = await arrive(request, claims.body, env.settings.stallSeconds);
+      const opens = isUpgrade(request.headers);
+      const arrived = opens ? NOTHING_SAID : await arrive(request, claims.body, env.settings.stallSeconds);
       const { pathname, search } = new URL(request.url);
       requireCover(claims, {
         connection: connection.name,
@@ -48,6 +52,11 @@ export class Egress extends WorkerEntrypoint<Env> {
         upload,
         meanwhile: (work: Promise<unknown>) => this.ctx.waitUntil(work),
       };
+      if (opens) {
+        const open = () => dispatch(request, connection, claims, { body: null, signal: upload.signal }, env);
+        const socket = overSocket(open, clearance, env.spool);
+        return await inTime(socket, env.settings.stallSeconds, upstreamSilent);
+      }
       const { body, sent } = leave(arrived, under);
       const answer = dispatch(request, connection, claims, { body, signal: upload.signal }, env);
       await Promise.race([answer, sent]);
@@ -92,7 +101,7 @@ async function dispatch(
 ): Promise<Response> {
   const upstream = env.upstream(connection.upstream);
   const secret = connection.credential;
-  const credential = secret && { scheme: secret.scheme, secret: env.secret(secret.binding) };
+  const credential = secret && { ...secret, secret: env.secret(secret.binding) };
   const base = baseOf(connection);
   if (connection.transport === "git-daemon") {
     const connect = () => upstream.connect(`${base.hostname}:${base.port || "9418"}`);
@@ -115,11 +124,20 @@ async function dispatch(
     redirect: "manual",
     encodeResponseBody: "manual",
   });
-  // An upstream must not be able to speak in egress's own header.
-  if (!response.headers.has("steno-refusal")) return response;
-  const said = new Headers(response.headers);
-  said.delete("steno-refusal");
-  return new Response(response.body, { status: response.status, headers: said, encodeBody: "manual" });
+  const { headers: said } = response;
+  const plain = !said.has("steno-refusal") && !said.has("location") && !said.has("content-location");
+  return plain || response.webSocket ? response : told(response, connection, url);
+}
+
+/** The upstream's answer as the gateway may have it: egress's own header is nobody else's, and redirects lead back. */
+function told(response: Response, connection: EgressConnection, asked: string): Response {
+  const { kind, name, base } = connection;
+  const headers =
+    kind === "git"
+      ? new Headers(response.headers)
+      : mounted(response.headers, asked, base, `/${kind}/${name}`);
+  headers.delete("steno-refusal");
+  return new Response(response.body, { status: response.status, headers, encodeBody: "manual" });
 }
 
 const bases = new WeakMap<EgressConnection, URL>();
@@ -144,9 +162,13 @@ type Arrived =
   | {
       readonly kind: "stream";
       readonly prefix: Uint8Array;
-      readonly rest: ReadableStreamBYOBReader;
+      /** Undefined for a WebSocket. */
+      readonly rest: ReadableStreamBYOBReader | undefined;
       readonly length: string | null;
     };
+
+/** The beginning of a WebSocket's body, which egress itself records message by message. */
+const NOTHING_SAID: Arrived = { kind: "stream", prefix: new Uint8Array(0), rest: undefined, length: null };
 
 async function arrive(request: Request, cleared: ClearanceClaims["body"], seconds: number): Promise<Arrived> {
   switch (cleared.kind) {
@@ -177,6 +199,7 @@ function leave(
     case "whole":
       return { body: body.bytes, sent: Promise.resolve() };
     case "stream": {
+      if (!body.rest) throw new Error("a WebSocket has no body to send");
       const { readable, writable } =
         body.length === null
           ? new IdentityTransformStream()

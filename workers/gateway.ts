@@ -6,16 +6,22 @@ import { ConnectionName, mintExchangeId } from "#durable/format/ids.ts";
 import type { Principal } from "#durable/format/principal.ts";
 import type { Adapter, Incoming } from "./adapters/adapter.ts";
 import { gitAdapter } from "./adapters/git/adapter.ts";
+import { httpAdapter } from "./adapters/http/adapter.ts";
+import { llmAdapter } from "./adapters/llm/adapter.ts";
 import { sessionRoutes } from "./api/sessions.ts";
 import { type Env, gatewayEnv } from "./env.ts";
-import { carriedToken } from "./identity/carrier.ts";
+import { apiToken, carriedToken } from "./identity/carrier.ts";
 import { makeAuthenticator } from "./identity/token.ts";
 import type { Means, Received } from "./pipeline/exchange.ts";
 import { run } from "./pipeline/pipeline.ts";
 import { remembering } from "./policy/remembering.ts";
 
 /** Adding a kind without an adapter does not compile. */
-const adapters: Readonly<Record<ConnectionKind, Adapter>> = { git: gitAdapter as Adapter };
+const adapters: Readonly<Record<ConnectionKind, Adapter>> = {
+  git: gitAdapter as Adapter,
+  http: httpAdapter as Adapter,
+  llm: llmAdapter as Adapter,
+};
 
 type Answer = (request: Request, ctx: ExecutionContext) => Promise<Response>;
 
@@ -39,7 +45,7 @@ function host(raw: Env): Answer {
     audience: "agent",
   });
   const authenticate = async (request: Request): Promise<Principal> =>
-    (await identify(carriedToken(request.headers))).principal;
+    (await identify(tokenOf(request))).principal;
   const evaluator = remembering(env.evaluator, now);
   const random = (length: number) => crypto.getRandomValues(new Uint8Array(length));
   const means = (ctx: ExecutionContext): Means => ({
@@ -58,6 +64,12 @@ function host(raw: Env): Answer {
     const received = receive(request, now(), random, env.settings.stallSeconds);
     return received ? run(received, means(ctx)) : app.fetch(request, raw, ctx);
   };
+}
+
+/** Only the clients of model APIs have a key where others have a token. */
+function tokenOf({ headers, url }: Request): string {
+  const { pathname, search } = new URL(url);
+  return pathname.startsWith("/llm/") ? apiToken(headers, search) : carriedToken(headers);
 }
 
 /** An exchange when the URL is `/<kind>/<connection>/…`; undefined for the gateway's own paths. */

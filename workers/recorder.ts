@@ -1,7 +1,7 @@
 /** The recorder service: the objects, the archive and the seal key; reached only through the entrypoints below. */
 import { WorkerEntrypoint } from "cloudflare:workers";
 import { DirectoryObject as DirectoryBase } from "#durable/directory.ts";
-import type { BodyEnd } from "#durable/format/frame.ts";
+import type { BodyEnd, Content } from "#durable/format/frame.ts";
 import type { ConnectionName, ExchangeId, SessionId } from "#durable/format/ids.ts";
 import type { Principal } from "#durable/format/principal.ts";
 import type { RefusalCode } from "#durable/format/refusal.ts";
@@ -148,8 +148,14 @@ export class Append extends WorkerEntrypoint<Env> implements AppendContract {
     return this.#live(session, x, (stub) => stub.append(x, "s2c", off, bytes, end));
   }
 
-  async finish(session: SessionId, x: ExchangeId, off: number, end: BodyEnd): Promise<Answer<null>> {
-    return this.#live(session, x, (stub) => stub.append(x, "s2c", off, undefined, end));
+  async finish(
+    session: SessionId,
+    x: ExchangeId,
+    off: number,
+    end: BodyEnd,
+    content?: readonly Content[],
+  ): Promise<Answer<null>> {
+    return this.#live(session, x, (stub) => stub.append(x, "s2c", off, undefined, end, content));
   }
 
   async discarded(

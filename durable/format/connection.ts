@@ -2,7 +2,7 @@
 import * as v from "valibot";
 import { ConnectionName } from "./ids.ts";
 
-export const ConnectionKind = v.picklist(["git"]);
+export const ConnectionKind = v.picklist(["git", "http", "llm"]);
 export type ConnectionKind = v.InferOutput<typeof ConnectionKind>;
 
 /** What is kept of bodies. The operation itself is always recorded. */
@@ -22,5 +22,7 @@ export const Connection = v.object({
   bodies: Bodies,
   /** Full when it is not said. Only git asks. */
   inspect: v.exactOptional(Inspect),
+  /** The upstream's host name, as policies speak of it. */
+  host: v.optional(v.string()),
 });
 export type Connection = v.InferOutput<typeof Connection>;

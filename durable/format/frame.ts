@@ -2,7 +2,7 @@
 import type { RecordedDecision } from "./decision.ts";
 import type { NotBefore } from "./head.ts";
 import type { ConnectionName, ExchangeId, SessionId } from "./ids.ts";
-import type { Operation, RefUpdate } from "./operation.ts";
+import type { LlmCall, LlmMessage, LlmUsage, Operation, RefUpdate } from "./operation.ts";
 import type { Principal } from "./principal.ts";
 
 /** Longest line, without its LF. */
@@ -111,6 +111,34 @@ export type Commit = {
   readonly message: string;
   readonly signed: boolean;
 };
+/** What a model was asked (`c2s`), or answered (`s2c`), as decoded from its API: shapes and sizes, never text. */
+export type LlmFrame = { readonly k: "llm"; readonly x: ExchangeId } & (
+  | {
+      readonly dir: "c2s";
+      readonly messages: readonly LlmMessage[];
+      /** How many of the first messages were left out to fit into the line. */
+      readonly omitted?: number;
+    }
+  | {
+      readonly dir: "s2c";
+      /** `part` when the answer broke off, or could not be read to its end. */
+      readonly read: "all" | "part";
+      readonly model?: string;
+      /** Why it stopped, in the provider's words. */
+      readonly stop?: string;
+      readonly error?: string;
+      readonly usage?: LlmUsage;
+      /** Tools the model wants called. */
+      readonly calls: readonly LlmCall[];
+      readonly omitted?: number;
+    }
+);
+/** Frames that say what the bodies of an exchange contain. */
+export type Content = GitFrame | LlmFrame;
+/** The same before its exchange is known. */
+export type Contained = GitContained | OmitX<LlmFrame>;
+export type GitContained = Omit<GitFrame, "x">;
+type OmitX<T> = T extends unknown ? Omit<T, "x"> : never;
 export type GapFrame = {
   readonly k: "gap";
   readonly cause: string;
@@ -134,6 +162,7 @@ export type Frame =
   | ResponseFrame
   | DataFrame
   | GitFrame
+  | LlmFrame
   | GapFrame
   | SessionEnd
   | SessionTruncated;

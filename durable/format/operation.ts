@@ -59,4 +59,53 @@ export type GitProbe = {
 export type Unknown = { readonly kind: "unknown" };
 
 export type GitOperation = GitRefs | GitFetch | GitPush | GitProbe;
-export type Operation = GitOperation | Unknown;
+
+export type HttpRequest = {
+  readonly kind: "http.request";
+  readonly method: string;
+  /** Below the connection, percent-encoded, every octet that needs no encoding decoded: one spelling for one path. */
+  readonly path: string;
+  /** Names of the query's parameters, decoded, in order, each once; their values are in the request frame's path. */
+  readonly query: readonly string[];
+  /** Set when the connection becomes a WebSocket. */
+  readonly upgrade?: "websocket";
+  /** How many query names a frame left out to fit into its line. */
+  readonly omitted?: number;
+};
+
+export type LlmApi = "anthropic.messages" | "openai.chat" | "openai.responses" | "gemini.generate";
+export type LlmChat = {
+  readonly kind: "llm.chat";
+  readonly api: LlmApi;
+  readonly model: string;
+  readonly stream: boolean;
+  /** How many messages there are, those of the system among them; the `llm` frame says what they consist of. */
+  readonly messages: number;
+  /** Names of the tools the model may call. */
+  readonly tools: readonly string[];
+  /** The most tokens it may answer with. */
+  readonly tokens?: number;
+  /** How many names of tools a frame left out to fit into its line; the recorded body has them all. */
+  readonly omitted?: number;
+};
+/** How many tokens a request would have: the same content as a chat, and no answer of a model. */
+export type LlmCount = Omit<LlmChat, "kind" | "stream"> & { readonly kind: "llm.count" };
+export type LlmModels = { readonly kind: "llm.models"; readonly provider: string; readonly model?: string };
+export type LlmOperation = LlmChat | LlmCount | LlmModels;
+
+/** One message, by what it consists of: sizes in bytes, never the text. */
+export type LlmMessage = { readonly role: string; readonly parts: readonly LlmPart[] };
+/** `name` and `id` are those of a tool call or its result. */
+export type LlmPart = {
+  readonly type: string;
+  readonly size: number;
+  readonly name?: string;
+  readonly id?: string;
+};
+
+/** Tokens as the provider counts them. */
+export type LlmUsage = { readonly input?: number; readonly output?: number; readonly cached?: number };
+/** `size` is that of the arguments, in bytes. */
+export type LlmCall = { readonly id: string; readonly name: string; readonly size: number };
+
+export type Operation = GitOperation | HttpRequest | LlmOperation | Unknown;

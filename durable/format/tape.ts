@@ -1,7 +1,8 @@
 /** What callers hand to the recorder, and what they get back. Plain values: they cross isolates and processes. */
 import type { Bodies } from "./connection.ts";
+
 import type { RecordedDecision } from "./decision.ts";
-import type { BodyEnd, EndReason, GitFrame, Header } from "./frame.ts";
+import type { BodyEnd, Content, EndReason, Header } from "./frame.ts";
 import type { ConnectionName, ExchangeId, SessionId } from "./ids.ts";
 import type { Operation } from "./operation.ts";
 import type { Principal } from "./principal.ts";
@@ -36,7 +37,8 @@ export type RequestTape = {
   /** As sent upstream, with its query; for refused requests as received, without credentials. */
   readonly path: string;
   readonly headers: readonly Header[];
-  readonly git: readonly GitFrame[];
+  /** What the body contains, as far as it was decoded. */
+  readonly content: readonly Content[];
   readonly bodies: Bodies;
   readonly body: RequestBody;
   /** Absent when it was refused before anything was decided. */
@@ -45,7 +47,7 @@ export type RequestTape = {
 
 /** What all of a spooled body says, and the decision on it. */
 export type DecisionTape = {
-  readonly git: readonly GitFrame[];
+  readonly content: readonly Content[];
   readonly decision: RecordedDecision;
   /** Of the body, as spooled. */
   readonly length: number;
@@ -58,6 +60,8 @@ export type ResponseTape = {
   readonly refusal?: { readonly code: RefusalCode; readonly message: string; readonly cause?: string };
   readonly bytes?: Uint8Array;
   readonly end?: BodyEnd;
+  /** What the answer contains, when it is known with its head. */
+  readonly content?: readonly Content[];
 };
 
 /** Answers of the recorder. Errors do not keep their class across isolates, so an expected no is a value. */

@@ -1,8 +1,8 @@
 /** When a session does something by itself. */
 import type { Tally } from "#durable/store/frame-writer.ts";
 import type { Means } from "../means.ts";
-import type { Opened } from "../session.ts";
 import type { SessionTape } from "../session-tape.ts";
+import type { Opened } from "./life.ts";
 
 type Clock = Pick<Means, "limits" | "now">;
 

@@ -1,5 +1,5 @@
 /** A body that is durable before it is decided upon: what may be added to it, and what the decision needs. */
-import { type Frame, fitsLine } from "#durable/format/frame.ts";
+import { type Commit, type Content, type Frame, fitsLine } from "#durable/format/frame.ts";
 import type { ExchangeId } from "#durable/format/ids.ts";
 import type { RefusalCode } from "#durable/format/refusal.ts";
 import type { DecisionTape, Target } from "#durable/format/tape.ts";
@@ -20,12 +20,15 @@ export function nextOrKnown(live: Live, off: number, length: number): "next" | "
 export function decisionFrames(
   x: ExchangeId,
   live: Live,
-  { git, decision, length }: DecisionTape,
+  { content, decision, length }: DecisionTape,
 ): { readonly frames: readonly Frame[]; readonly target: Target } | No {
   if (!live.spooled) return no("malformed", `the body of ${x} is not spooled`);
   if (live.ended.includes("c2s")) return no("malformed", `${x} was decided before`);
   if (live.c2s !== length) return no("malformed", `${length} bytes, but ${live.c2s} are spooled`);
-  const frames: Frame[] = [...git, { k: "decision", x, ...decision }];
+  const frames: Frame[] = [...content, { k: "decision", x, ...decision }];
   if (!frames.every(fitsLine)) return no("too_large", "what the request says is too long for the record");
   return { frames, target: live.spooled };
 }
+
+export const commitsIn = (content: readonly Content[]): readonly Commit[] =>
+  content.flatMap((frame) => (frame.k === "git" ? (frame.commits ?? []) : []));

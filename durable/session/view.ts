@@ -3,7 +3,7 @@ import { asPseudonym } from "#durable/format/principal.ts";
 import type { SessionView } from "#durable/format/tape.ts";
 import type { Tally } from "#durable/store/frame-writer.ts";
 import type { SessionRows } from "#durable/store/session-rows.ts";
-import type { Ending, Opened } from "../session.ts";
+import type { Ending, Opened } from "./life.ts";
 
 /** The root that was sealed; of an encrypted session also whose it was, which nothing else on the node says any more. */
 export type Sealed = { readonly root: string; readonly pseudonym?: string };

@@ -163,6 +163,16 @@ function* contradictions(file: File): Generator<Problem> {
     if (connection.upstream.scheme === "git" && connection.credential !== undefined) {
       yield { path: [...path, "credential"], text: "a git:// upstream takes no credential" };
     }
+    if (connection.upstream.scheme === "git" && connection.kind !== "git")
+      yield {
+        path: [...path, "upstream"],
+        text: `a connection of kind ${connection.kind} needs http:// or https://`,
+      };
+    if ((connection.scheme === "header") !== (connection.header !== undefined))
+      yield {
+        path: [...path, "header"],
+        text: 'header names the field of a credential whose scheme is "header"; they go together',
+      };
   }
   yield* unwitnessed(file.evidence);
   for (const [i, oidc] of file.identity.oidc.entries()) {

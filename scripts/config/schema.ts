@@ -1,6 +1,6 @@
 /** The tables of steno.toml (docs/configuration.md): which keys there are, what they may hold, and what is not there yet. */
 import * as v from "valibot";
-import { Bodies, Inspect } from "#durable/format/connection.ts";
+import { Bodies, ConnectionKind, Inspect } from "#durable/format/connection.ts";
 import { ConnectionName } from "#durable/format/ids.ts";
 import { CredentialScheme } from "#workers/contract/settings.ts";
 import { GitUrl, ListenAddress, WebOrigin, WebUrl, WitnessText, whole, word } from "./values.ts";
@@ -92,6 +92,7 @@ const serve = v.object({
   topology: v.optional(v.picklist(["single", "split"], 'must be "single" or "split"'), "single"),
   fronts: v.exactOptional(whole(1, 64)),
   stall_seconds: v.optional(whole(1, 3600), 60),
+  stream_seconds: v.optional(whole(1, DAY), 3600),
   state: v.optional(word, ".steno"),
 });
 
@@ -113,10 +114,11 @@ const evidence = v.object({
 
 const connection = v.object({
   name: ConnectionName,
-  kind: v.literal("git", 'must be "git"'),
+  kind: v.picklist(ConnectionKind.options, `must be one of ${ConnectionKind.options.join(", ")}`),
   upstream: GitUrl,
   credential: v.exactOptional(v.string()),
   scheme: v.optional(CredentialScheme, "basic"),
+  header: v.exactOptional(v.pipe(v.string(), v.regex(/^[A-Za-z0-9-]{1,64}$/, "is not the name of a header"))),
   bodies: v.optional(Bodies, "full"),
   inspect: v.optional(Inspect, "full"),
 });
@@ -154,7 +156,7 @@ export const TABLES: readonly Table[] = [
 export const LATER_TABLES: readonly string[] = ["mask", "cluster", "identity.saml"];
 
 /** Connection kinds of ARCHITECTURE §5 that are not there yet. */
-export const LATER_KINDS: readonly string[] = ["mcp", "llm", "http", "hooks"];
+export const LATER_KINDS: readonly string[] = ["mcp", "hooks"];
 
 /** Keys of one archive kind only; the other kind does not know them. */
 export const ARCHIVE_KEYS = { s3: keysOf(s3), directory: keysOf(directory) } as const;

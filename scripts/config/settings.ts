@@ -3,7 +3,7 @@ import { createHash } from "node:crypto";
 import { existsSync, readFileSync } from "node:fs";
 import { basename, dirname, join, resolve } from "node:path";
 import { parse, TomlError } from "smol-toml";
-import type { Bodies, Inspect } from "#durable/format/connection.ts";
+import type { Bodies, ConnectionKind, Inspect } from "#durable/format/connection.ts";
 import type { ConnectionName } from "#durable/format/ids.ts";
 import type { EgressConnection, Roles } from "#workers/contract/settings.ts";
 import { error, type Finding, failed, reason } from "./finding.ts";
@@ -59,11 +59,11 @@ type Scheme = NonNullable<EgressConnection["credential"]>["scheme"];
 
 export type ConnectionSettings = {
   readonly name: ConnectionName;
-  readonly kind: "git";
+  readonly kind: ConnectionKind;
   readonly bodies: Bodies;
   readonly inspect: Inspect;
   readonly upstream: Remote;
-  readonly credential?: { readonly secret: SecretRef; readonly scheme: Scheme };
+  readonly credential?: { readonly secret: SecretRef; readonly scheme: Scheme; readonly header?: string };
 };
 
 export type Settings = {
@@ -88,6 +88,7 @@ export type Settings = {
     /** Front processes: 1 when single. */
     readonly fronts: number;
     readonly stallSeconds: number;
+    readonly streamSeconds: number;
     /** Absolute path of the node's own directory: objects, keys, the running configuration. */
     readonly state: string;
   };
@@ -161,6 +162,7 @@ function settingsOf(file: File, base: string): Omit<Settings, "digest" | "file">
       topology: file.serve.topology,
       fronts: file.serve.topology === "single" ? 1 : (file.serve.fronts ?? 2),
       stallSeconds: file.serve.stall_seconds,
+      streamSeconds: file.serve.stream_seconds,
       state,
     },
     policy: { dir: resolve(base, file.policy.dir), pollSeconds: file.policy.poll_seconds },
@@ -173,15 +175,16 @@ function settingsOf(file: File, base: string): Omit<Settings, "digest" | "file">
       witnesses: file.evidence.witnesses,
       quorum: file.evidence.quorum ?? file.evidence.witnesses.length,
     },
-    connections: file.connections.map(({ name, kind, bodies, inspect, upstream, credential, scheme }) => ({
-      name,
-      kind,
-      bodies,
-      inspect,
-      upstream,
-      ...(credential === undefined ? {} : { credential: { secret: secret(credential, base), scheme } }),
-    })),
+    connections: file.connections.map((connection) => connectionOf(connection, base)),
   };
+}
+
+function connectionOf(connection: File["connections"][number], base: string): ConnectionSettings {
+  const { name, kind, bodies, inspect, upstream, credential, scheme, header } = connection;
+  const plain = { name, kind, bodies, inspect, upstream };
+  if (credential === undefined) return plain;
+  const field = header === undefined ? {} : { header: header.toLowerCase() };
+  return { ...plain, credential: { secret: secret(credential, base), scheme, ...field } };
 }
 
 function issuerOf(oidc: File["identity"]["oidc"][number], base: string): OidcSettings {

@@ -45,29 +45,29 @@ export function settingsOf(service: ServiceName, settings: Settings, digests: Di
     groupsClaim,
     algorithms,
   }));
-  const { stallSeconds } = settings.serve;
+  const { stallSeconds, streamSeconds } = settings.serve;
   switch (service) {
     case "gateway": {
-      const connections = settings.connections.map(({ name, kind, bodies, inspect }) => ({
+      const connections = settings.connections.map(({ name, kind, bodies, inspect, upstream }) => ({
         name,
         kind,
         bodies,
         inspect,
+        host: upstream.host,
       }));
-      return v.parse(GatewaySettings, { connections, issuers, stallSeconds });
+      return v.parse(GatewaySettings, { connections, issuers, stallSeconds, streamSeconds });
     }
     case "evaluator":
       return v.parse(EvaluatorSettings, { pollSeconds: settings.policy.pollSeconds });
     case "egress":
       return v.parse(EgressSettings, {
-        connections: settings.connections.map(({ name, upstream, credential }, i) => ({
+        connections: settings.connections.map(({ name, kind, upstream, credential }, i) => ({
           name,
+          kind,
           transport: upstream.scheme === "git" ? "git-daemon" : "http",
           base: upstream.base,
           upstream: `UPSTREAM_${i}`,
-          ...(credential === undefined
-            ? {}
-            : { credential: { binding: `CREDENTIAL_${i}`, scheme: credential.scheme } }),
+          ...(credential === undefined ? {} : { credential: credentialOf(credential, `CREDENTIAL_${i}`) }),
         })),
         issuers: issuersOf(settings).map(({ bindings: _, ...issuer }) => issuer),
         stallSeconds,
@@ -95,6 +95,13 @@ export function settingsOf(service: ServiceName, settings: Settings, digests: Di
     case "console":
       return v.parse(ConsoleSettings, { issuers, roles: settings.roles });
   }
+}
+
+function credentialOf(
+  { scheme, header }: NonNullable<Settings["connections"][number]["credential"]>,
+  binding: string,
+): NonNullable<EgressSettings["connections"][number]["credential"]> {
+  return { binding, scheme, ...(header !== undefined && { header }) };
 }
 
 function archiveOf({ archive }: Settings): RecorderSettings["archive"] {

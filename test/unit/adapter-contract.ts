@@ -1,6 +1,7 @@
 /** What every adapter promises, whatever its protocol. Each kind's tests run it with requests of their own. */
 import fc from "fast-check";
 import { expect, test, vi } from "vitest";
+import type { Contained } from "#durable/format/frame.ts";
 import type { Operation } from "#durable/format/operation.ts";
 import { REFUSALS, Refusal, type RefusalCode } from "#durable/format/refusal.ts";
 import type { Adapter, Flawed, Incoming, Inspected } from "#workers/adapters/adapter.ts";
@@ -43,16 +44,22 @@ export function incomingOf(
 }
 
 /** The inspected request, or the flaw that was found in it, thrown as the pipeline throws it. */
-export async function sound<Op extends Operation>(
-  looked: Promise<Inspected<Op> | Flawed<Op>>,
-): Promise<Inspected<Op>> {
+export async function sound<Op extends Operation, F extends Contained>(
+  looked: Promise<Inspected<Op, F> | Flawed<Op>>,
+): Promise<Inspected<Op, F>> {
   const inspected = await looked;
   if ("flaw" in inspected) throw inspected.flaw;
   return inspected;
 }
 
 /** What was understood: all but the body, and of what is to be done only what would be asked. */
-function saying<Op extends Operation>({ body: _, unread: __, unsettled, ...rest }: Inspected<Op>): unknown {
+function saying<Op extends Operation>({
+  body: _,
+  unread: __,
+  hearing: ___,
+  unsettled,
+  ...rest
+}: Inspected<Op>): unknown {
   return { ...rest, look: unsettled?.look };
 }
 

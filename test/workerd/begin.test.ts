@@ -66,10 +66,10 @@ function pushed(count: number, message = ""): RequestTape {
     const id = (next++).toString(16).padStart(40, "0");
     return { id, tree: id, parents: [], ...person };
   });
-  const git = Array.from({ length: Math.ceil(count / 50) }, (_, i) => {
+  const content = Array.from({ length: Math.ceil(count / 50) }, (_, i) => {
     return { k: "git", x: tape.x, commits: commits.slice(i * 50, i * 50 + 50) } as const;
   });
-  return { ...tape, git };
+  return { ...tape, content };
 }
 let next = 1;
 

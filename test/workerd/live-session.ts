@@ -25,7 +25,7 @@ export function request(over: Partial<RequestTape> = {}): RequestTape {
     method: "GET",
     path: "/app.git/info/refs",
     headers: [["accept", "*/*"]],
-    git: [],
+    content: [],
     bodies: "full",
     body: { kind: "none" },
     decision: { verdict: "allow", policies: ["p"], set: "0".repeat(64), reason: "", denied: [] },

@@ -29,7 +29,7 @@ function request(over: Partial<RequestTape> = {}): RequestTape {
     method: "GET",
     path: "/app.git/info/refs",
     headers: [["accept", "*/*"]],
-    git: [],
+    content: [],
     bodies: "full",
     body: { kind: "none" },
     decision: { verdict: "allow", policies: ["p"], set: "0".repeat(64), reason: "", denied: [] },

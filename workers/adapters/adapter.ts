@@ -1,6 +1,6 @@
 /** What the pipeline asks of one kind of connection. */
 import type { Connection, ConnectionKind } from "#durable/format/connection.ts";
-import type { GitFrame, Header } from "#durable/format/frame.ts";
+import type { Contained, Header } from "#durable/format/frame.ts";
 import type { Operation, Unknown } from "#durable/format/operation.ts";
 import type { Refusal } from "#durable/format/refusal.ts";
 import type { Question } from "#workers/contract/evaluator.ts";
@@ -27,7 +27,7 @@ export type Outgoing = {
   readonly headers: readonly Header[];
 };
 
-export type Inspected<Op extends Operation = Operation> = {
+export type Inspected<Op extends Operation = Operation, F extends Contained = Contained> = {
   readonly operation: Op;
   /** The operation as its request frame holds it, when all of it would not fit into one line. */
   readonly abridged?: Op;
@@ -36,15 +36,25 @@ export type Inspected<Op extends Operation = Operation> = {
   /** Every byte of the request's body, read or not. */
   readonly body: Body;
   /** Frames that say what the body contains; the pipeline adds the exchange. Each fits into one line. */
-  readonly frames: readonly Omit<GitFrame, "x">[];
+  readonly frames: readonly F[];
   /**
    * Set when the decision needs all of a body that is streamed: reads it as it is spooled, and says what it is. Throws
    * what is wrong with it. Until then `operation` and `frames` are what its beginning says.
    */
-  readonly unread?: (spooled: Spooled) => Promise<Inspected<Op>>;
+  readonly unread?: (spooled: Spooled) => Promise<Inspected<Op, F>>;
+  /** Reads the answer as it is released; absent when nobody asks what answers contain. */
+  readonly hearing?: (status: number, headers: Headers) => Hearing | undefined;
   /** Set when the request alone does not tell all that a decision needs. */
-  readonly unsettled?: Unsettled<Op>;
+  readonly unsettled?: Unsettled<Op, F>;
 };
+
+/** Reads an answer and says what it was. It changes nothing, and never throws: what it cannot read it leaves. */
+export interface Hearing {
+  /** Every byte once, in order, in whatever pieces. */
+  hear(bytes: Uint8Array): void;
+  /** What was heard; `whole` when the answer came to its end. Each frame fits into one line. */
+  contained(whole: boolean): readonly Contained[];
+}
 
 /** A request that is not what it should be: what was read of it is recorded, then `flaw` is the refusal. */
 export type Flawed<Op extends Operation = Operation> = Pick<
@@ -64,12 +74,12 @@ export type Spooled = {
 };
 
 /** What to ask upstream, and what follows from the answer; undefined when there is none, which proves nothing. */
-export type Unsettled<Op extends Operation = Operation> = {
-  readonly look: Inspected<Op>;
-  readonly settle: (answer: Uint8Array<ArrayBuffer> | undefined) => Promise<Inspected<Op>>;
+export type Unsettled<Op extends Operation = Operation, F extends Contained = Contained> = {
+  readonly look: Inspected<Op, F>;
+  readonly settle: (answer: Uint8Array<ArrayBuffer> | undefined) => Promise<Inspected<Op, F>>;
 };
 
-export interface Adapter<Op extends Operation = Operation> {
+export interface Adapter<Op extends Operation = Operation, F extends Contained = Contained> {
   readonly kind: ConnectionKind;
 
   /**
@@ -78,13 +88,16 @@ export interface Adapter<Op extends Operation = Operation> {
    * Throws `Refusal("malformed")` when it cannot tell what is asked: never guesses. What it has read of a body that is
    * evidence of what was sent comes back with the flaw instead.
    */
-  inspect(incoming: Incoming): Promise<Inspected<Op> | Flawed<Op>>;
+  inspect(incoming: Incoming): Promise<Inspected<Op, F> | Flawed<Op>>;
 
   /**
    * Sends it upstream through `send` and returns what the agent may see.
    * May rewrite the response; may answer without `send` when nothing needs to go upstream.
    */
-  forward(inspected: Inspected<Op>, send: (inspected: Inspected<Op>) => Promise<Response>): Promise<Response>;
+  forward(
+    inspected: Inspected<Op, F>,
+    send: (inspected: Inspected<Op, F>) => Promise<Response>,
+  ): Promise<Response>;
 
   /**
    * The same no, in the protocol's words. Never shows internals. `operation` is `unknown` when decoding failed;

@@ -1,5 +1,5 @@
 /** The recorder's entrypoints as their callers see them. Each is bound by name, so no caller holds more (ARCHITECTURE §3). */
-import type { BodyEnd } from "#durable/format/frame.ts";
+import type { BodyEnd, Content } from "#durable/format/frame.ts";
 import type { ExchangeId, SessionId } from "#durable/format/ids.ts";
 import type { Principal } from "#durable/format/principal.ts";
 import type {
@@ -34,8 +34,14 @@ export interface Append {
     bytes: Uint8Array,
     end?: BodyEnd,
   ): Promise<Answer<null>>;
-  /** Ends an exchange's response body. */
-  finish(session: SessionId, x: ExchangeId, off: number, end: BodyEnd): Promise<Answer<null>>;
+  /** Ends an exchange's response body, and says what it contained. */
+  finish(
+    session: SessionId,
+    x: ExchangeId,
+    off: number,
+    end: BodyEnd,
+    content?: readonly Content[],
+  ): Promise<Answer<null>>;
   /** Records the length and digest of request bytes that were read and thrown away after a refusal. */
   discarded(
     session: SessionId,

@@ -1,6 +1,6 @@
 /** The JSON binding of each service (`GATEWAY_SETTINGS`, …): written by the config generator, parsed once. No secrets. */
 import * as v from "valibot";
-import { Connection } from "#durable/format/connection.ts";
+import { Connection, ConnectionKind } from "#durable/format/connection.ts";
 import { SEVERITIES } from "#durable/format/decision.ts";
 import { ConnectionName } from "#durable/format/ids.ts";
 
@@ -29,14 +29,17 @@ export const GatewaySettings = v.object({
   issuers: v.array(Issuer),
   /** Seconds without a byte after which a request body, or an upstream, counts as stalled. */
   stallSeconds: v.number(),
+  /** The same for event streams, which are silent while nothing happens. */
+  streamSeconds: v.number(),
 });
 export type GatewaySettings = v.InferOutput<typeof GatewaySettings>;
 
 /** How the gateway's own credential is put on a request. */
-export const CredentialScheme = v.picklist(["basic", "bearer"]);
+export const CredentialScheme = v.picklist(["basic", "bearer", "header"]);
 
 export const EgressConnection = v.object({
   name: ConnectionName,
+  kind: ConnectionKind,
   /** `http`: fetch over the `upstream` binding; `git-daemon`: the git:// protocol over its TCP connect(). */
   transport: v.picklist(["http", "git-daemon"]),
   /** Base URL with no trailing slash: `https://git.internal/team`, `git://127.0.0.1:9418`. */
@@ -44,7 +47,14 @@ export const EgressConnection = v.object({
   /** Name of the external service binding: `UPSTREAM_0`. */
   upstream: v.string(),
   /** Name of the text binding that holds the secret, and how it is used. */
-  credential: v.optional(v.object({ binding: v.string(), scheme: CredentialScheme })),
+  credential: v.optional(
+    v.object({
+      binding: v.string(),
+      scheme: CredentialScheme,
+      /** For the scheme `header`: the field that holds the secret as it is. */
+      header: v.optional(v.string()),
+    }),
+  ),
 });
 export type EgressConnection = v.InferOutput<typeof EgressConnection>;
 

@@ -31,6 +31,19 @@ export function carriedToken(headers: Headers): string {
   }
 }
 
+/**
+ * The token of a request to a model API, whose clients put their key where the provider wants it: `Authorization`,
+ * `x-api-key` (Anthropic), `x-goog-api-key` or `?key=` (Google). The first of these that is there counts.
+ */
+export function apiToken(headers: Headers, query: string): string {
+  if (headers.has("authorization")) return carriedToken(headers);
+  const key =
+    headers.get("x-api-key") ?? headers.get("x-goog-api-key") ?? new URLSearchParams(query).get("key");
+  if (key === null || key === "")
+    throw new Refusal("unauthenticated", "a token is needed: send it as Bearer, or as the API key");
+  return checked(key);
+}
+
 /** RFC 7617: base64 of UTF-8 `user:password`; the first colon divides. */
 function ofBasic(value: string): string {
   let text: string;

@@ -8,7 +8,9 @@ export async function authenticate(received: Received, means: Means): Promise<Au
   const { request } = received.incoming;
   const principal = await means.authenticate(request);
   const client = printable(request.headers.get("user-agent"))?.split(" ")[0] ?? "unknown";
-  const conversation = printable(request.headers.get("steno-conversation"));
+  const conversation = CONVERSATION.map((name) => printable(request.headers.get(name))).find(
+    (said) => said !== undefined,
+  );
   const named = request.headers.get("steno-session");
   const session = named === null ? undefined : v.safeParse(SessionId, named);
   if (session && !session.success)
@@ -21,6 +23,14 @@ export async function authenticate(received: Received, means: Means): Promise<Au
   };
   return { ...received, principal, opening };
 }
+
+/** Where clients say which of their conversations a request belongs to: ours first, then Claude Code, Codex, opencode. */
+const CONVERSATION = [
+  "steno-conversation",
+  "x-claude-code-session-id",
+  "session-id",
+  "x-session-id",
+] as const;
 
 function printable(text: string | null): string | undefined {
   const cleaned = text

@@ -4,6 +4,7 @@ import type { Inspected } from "#workers/adapters/adapter.ts";
 import type { Body } from "#workers/wire/body.ts";
 import { endMark, MARK_LENGTH } from "#workers/wire/end-mark.ts";
 import { inTime, upstreamSilent } from "#workers/wire/in-time.ts";
+import { isUpgrade } from "#workers/wire/socket/message.ts";
 import type { Cleared, Forwarded, Means } from "./exchange.ts";
 import { watch } from "./over.ts";
 
@@ -42,7 +43,7 @@ async function send(
   const response = await means.egress.fetch(`http://egress${outgoing.path}`, {
     method: outgoing.method,
     headers,
-    body: outgoingBody(body, clearance, means),
+    body: isUpgrade(headers) ? null : outgoingBody(body, clearance, means),
     redirect: "manual",
     encodeResponseBody: "manual",
     signal,

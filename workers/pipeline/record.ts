@@ -1,5 +1,6 @@
 /** Request, decision, and the known part of the body, durable before anything leaves. */
 import type { Decision, RecordedDecision } from "#durable/format/decision.ts";
+import type { Content } from "#durable/format/frame.ts";
 import { recordable } from "#durable/format/question/asked.ts";
 import { Refusal } from "#durable/format/refusal.ts";
 import type { RequestBody, RequestTape } from "#durable/format/tape.ts";
@@ -20,7 +21,7 @@ export async function record(decided: Decided, means: Means): Promise<Recorded> 
   const answer =
     body.kind === "spooled"
       ? await means.append.decide(body.session, x, {
-          git: tape.git,
+          content: tape.content,
           decision,
           length: body.length,
           sha256: body.sha256,
@@ -41,7 +42,7 @@ export function requestTape({ x, connection, inspected }: Read): Omit<RequestTap
     method: outgoing.method,
     path: outgoing.path,
     headers: outgoing.headers,
-    git: frames.map((frame) => ({ ...frame, x })),
+    content: frames.map((frame) => ({ ...frame, x }) as Content),
     bodies: connection.bodies,
   };
 }

@@ -19,14 +19,21 @@ export class MarkedStream {
     this.#mark = mark;
   }
 
-  /** Takes the next bytes and returns those, of all that came, which cannot be the mark's. */
+  /** Takes the next bytes and returns those, of all that came, which cannot be the mark's: as a rule every one of them. */
   pass(bytes: Uint8Array): Uint8Array {
     const all = new Uint8Array(this.#held.byteLength + bytes.byteLength);
     all.set(this.#held);
     all.set(bytes, this.#held.byteLength);
-    const end = Math.max(0, all.byteLength - this.#mark.byteLength);
+    const end = all.byteLength - this.#begun(all);
     this.#held = all.slice(end);
     return all.subarray(0, end);
+  }
+
+  /** How many bytes at the end may be the beginning of the mark. */
+  #begun(all: Uint8Array): number {
+    let length = Math.min(all.byteLength, this.#mark.byteLength);
+    while (length > 0 && !endsWith(all, this.#mark.subarray(0, length))) length -= 1;
+    return length;
   }
 
   /** Whether what was held back at the end is the mark: then everything has come. */
@@ -34,4 +41,9 @@ export class MarkedStream {
     const { byteLength } = this.#mark;
     return this.#held.byteLength === byteLength && this.#held.every((byte, i) => byte === this.#mark[i]);
   }
+}
+
+function endsWith(bytes: Uint8Array, end: Uint8Array): boolean {
+  const from = bytes.byteLength - end.byteLength;
+  return end.every((byte, i) => bytes[from + i] === byte);
 }

@@ -73,6 +73,7 @@ const SHAPES = {
       v.array(v.looseObject({ id: v.pipe(Text, v.regex(/^(?:[0-9a-f]{40}|[0-9a-f]{64})$/)) })),
     ),
   }),
+  llm: v.looseObject({ x: Text, dir: v.picklist(["c2s", "s2c"]) }),
   gap: v.looseObject({ cause: Text, exchanges: v.array(Text), missing: Text }),
   "session.end": v.looseObject({ reason: Text }),
   "session.truncated": v.looseObject({ cause: Text, lastDurable: v.number(), exchanges: v.array(Text) }),

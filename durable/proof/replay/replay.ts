@@ -115,6 +115,9 @@ class Replay {
       case "git":
         this.#draft(frame.x, place).git.push(frame);
         break;
+      case "llm":
+        this.#draft(frame.x, place).others.push({ ...place, kind: frame.k, json: { ...frame } });
+        break;
       case "data": {
         const body = this.#draft(frame.x, place)[frame.dir];
         const part = partOf(frame, place.seq, bytes);

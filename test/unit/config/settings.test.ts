@@ -143,7 +143,7 @@ describe("a configuration that is wrong", () => {
     ],
     [`${S3}keys_path = "./keys"`, 'keys_path does not apply to an archive of kind "s3"'],
     [CONNECTION.replace('"git"', '"mcp"'), 'kind "mcp" is not available yet'],
-    [CONNECTION.replace('"git"', '"svn"'), 'kind: must be "git"'],
+    [CONNECTION.replace('"git"', '"svn"'), "kind: must be one of git, http, llm"],
     [CONNECTION + CONNECTION, 'there is already a connection named "p"'],
     [
       CONNECTION.replace("https:", "ssh:"),

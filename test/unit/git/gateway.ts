@@ -4,6 +4,7 @@ import { createServer, type IncomingMessage, type ServerResponse } from "node:ht
 import type { AddressInfo } from "node:net";
 import { Readable } from "node:stream";
 import { pipeline } from "node:stream/promises";
+import type { GitContained } from "#durable/format/frame.ts";
 import type { ConnectionName } from "#durable/format/ids.ts";
 import type { GitOperation } from "#durable/format/operation.ts";
 import { Refusal } from "#durable/format/refusal.ts";
@@ -14,13 +15,13 @@ import { environment, type Workspace } from "./repository.ts";
 
 export type Passed = {
   readonly incoming: Incoming;
-  readonly inspected: Inspected<GitOperation>;
+  readonly inspected: Inspected<GitOperation, GitContained>;
   /** What the client sent, as it came off its socket. */
   readonly received: Uint8Array;
   /** What went to the server; undefined when nothing did. */
   readonly sent: Uint8Array | undefined;
 };
-export type Send = (inspected: Inspected<GitOperation>, body: Uint8Array) => Promise<Response>;
+export type Send = (inspected: Inspected<GitOperation, GitContained>, body: Uint8Array) => Promise<Response>;
 export type Gateway = { readonly url: string; readonly passed: Passed[]; stop(): Promise<void> };
 
 export const connection: Incoming["connection"] = {
@@ -32,7 +33,7 @@ export const connection: Incoming["connection"] = {
 /** `judge` throws what is to be refused, as policy or the recorder would. */
 export async function startGateway(
   send: Send,
-  judge: (incoming: Incoming, inspected?: Inspected<GitOperation>) => void = () => undefined,
+  judge: (incoming: Incoming, inspected?: Inspected<GitOperation, GitContained>) => void = () => undefined,
 ): Promise<Gateway> {
   const passed: Passed[] = [];
   const server = createServer((message, reply) => {
@@ -55,7 +56,7 @@ async function serve(
   reply: ServerResponse,
   passed: Passed[],
   send: Send,
-  judge: (incoming: Incoming, inspected?: Inspected<GitOperation>) => void,
+  judge: (incoming: Incoming, inspected?: Inspected<GitOperation, GitContained>) => void,
 ): Promise<void> {
   const received: Uint8Array[] = [];
   message.on("data", (chunk: Uint8Array) => received.push(chunk));
@@ -91,7 +92,9 @@ async function serve(
 }
 
 /** A push that is spooled is read here as the pipeline would have it read, from memory. */
-async function whole(inspected: Inspected<GitOperation>): Promise<Inspected<GitOperation>> {
+async function whole(
+  inspected: Inspected<GitOperation, GitContained>,
+): Promise<Inspected<GitOperation, GitContained>> {
   if (!inspected.unread) return inspected;
   const bytes = new Uint8Array(await bytesOf(inspected.body));
   let at = 0;

@@ -1,6 +1,7 @@
 import { randomBytes } from "node:crypto";
 import { join } from "node:path";
 import { afterAll, beforeAll, beforeEach, expect, test } from "vitest";
+import type { GitContained } from "#durable/format/frame.ts";
 import type { GitOperation } from "#durable/format/operation.ts";
 import { Refusal } from "#durable/format/refusal.ts";
 import type { Incoming, Inspected } from "#workers/adapters/adapter.ts";
@@ -13,7 +14,7 @@ const REASON = "main changes by review only: push a branch and ask for a merge";
 let workspace: Workspace;
 let gateway: Gateway;
 let path: string;
-let judge: (incoming: Incoming, inspected?: Inspected<GitOperation>) => void;
+let judge: (incoming: Incoming, inspected?: Inspected<GitOperation, GitContained>) => void;
 
 beforeAll(async () => {
   workspace = makeWorkspace();

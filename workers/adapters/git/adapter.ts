@@ -1,5 +1,5 @@
 /** Git over smart HTTP: what is asked, what of it policy must allow, and how a no is said. */
-import type { Header } from "#durable/format/frame.ts";
+import type { GitContained, Header } from "#durable/format/frame.ts";
 import type { GitOperation, GitRefs, GitService } from "#durable/format/operation.ts";
 import { Refusal } from "#durable/format/refusal.ts";
 import { type Body, peek } from "#workers/wire/body.ts";
@@ -18,7 +18,7 @@ import { decodeUploadPack } from "./upload-pack.ts";
 /** Longest request to git-upload-pack, as sent and inflated. Negotiations over large histories take megabytes. */
 export const FETCH_MAX = 16 * 1024 * 1024;
 
-type GitInspected = Inspected<GitOperation>;
+type GitInspected = Inspected<GitOperation, GitContained>;
 
 /** Fields git's protocol uses; whatever else a client sends means nothing to the server and might mean too much. */
 const PASSED = new Set([
@@ -31,7 +31,7 @@ const PASSED = new Set([
   "pragma",
 ]);
 
-export const gitAdapter: Adapter<GitOperation> = {
+export const gitAdapter: Adapter<GitOperation, GitContained> = {
   kind: "git",
 
   async inspect(incoming: Incoming): Promise<GitInspected | Flawed<GitOperation>> {

@@ -148,7 +148,7 @@ function undecided(reached: Reached): RequestTape {
     method: incoming.request.method,
     path: `${new URL(incoming.request.url).pathname}${withoutCredentials(incoming.query)}`.slice(0, PATH_MAX),
     headers: first(inspected?.outgoing.headers ?? []),
-    git: [],
+    content: [],
     bodies: incoming.connection.bodies,
     body: inspected ? known(inspected.body) : { kind: "none" },
   };

@@ -1,13 +1,16 @@
 /** Response bytes reach the agent only after they are durable: small bodies in one append, others chunk by chunk. */
-import type { BodyEnd, Header } from "#durable/format/frame.ts";
+import type { BodyEnd, Content, Header } from "#durable/format/frame.ts";
+import type { ExchangeId } from "#durable/format/ids.ts";
 import { Refusal } from "#durable/format/refusal.ts";
 import type { Answer } from "#durable/format/tape.ts";
+import type { Hearing } from "#workers/adapters/adapter.ts";
 import { responseHeaders } from "#workers/wire/headers.ts";
 import { inTime, upstreamSilent } from "#workers/wire/in-time.ts";
 import { pieces } from "#workers/wire/pieces.ts";
 import { ReadAhead } from "#workers/wire/read-ahead.ts";
 import type { Forwarded, Means } from "../exchange.ts";
 import { watch } from "../over.ts";
+import { releaseSocket } from "./socket.ts";
 
 /** Bodies of a declared length up to this are recorded with their head. */
 const SMALL = 256 * 1024;
@@ -15,6 +18,7 @@ const CHUNK = 1024 * 1024;
 
 export async function release(forwarded: Forwarded, means: Means): Promise<Response> {
   const { response } = forwarded;
+  if (response.webSocket) return releaseSocket(forwarded, response.webSocket, means);
   const headers = responseHeaders(response.headers);
   if (!response.body) return whole(forwarded, headers, new Uint8Array(0), means);
   const declared = Number(response.headers.get("content-length") ?? Number.NaN);
@@ -35,9 +39,12 @@ async function whole(
   bytes: Uint8Array<ArrayBuffer>,
   means: Means,
 ): Promise<Response> {
-  const { session, x, response } = forwarded;
+  const { session, x, response, inspected } = forwarded;
   const { status } = response;
-  sure(await means.append.respond(session, x, { status, headers, bytes, end: "complete" }));
+  const hearing = inspected.hearing?.(status, response.headers);
+  hearing?.hear(bytes);
+  const content = contentOf(hearing, x, true);
+  sure(await means.append.respond(session, x, { status, headers, bytes, end: "complete", content }));
   const body = response.body ? bytes : null;
   return new Response(body, { status, headers: own(forwarded, headers), encodeBody: "manual" });
 }
@@ -52,7 +59,9 @@ async function stream(
   const { session, x, response } = forwarded;
   const { status } = response;
   const reader = source.getReader({ mode: "byob" });
-  const within = <T>(read: Promise<T>) => inTime(read, means.settings.stallSeconds, upstreamSilent);
+  const { stallSeconds, streamSeconds } = means.settings;
+  const patience = isEventStream(response.headers) ? streamSeconds : stallSeconds;
+  const within = <T>(read: Promise<T>) => inTime(read, patience, upstreamSilent);
   const ahead = new ReadAhead(pieces(reader, within), CHUNK, moment);
   const first = await ahead.take();
   const bytes = first ?? new Uint8Array(0);
@@ -67,11 +76,16 @@ async function stream(
   if (!first) return new Response(bytes, { status, headers: own(forwarded, headers), encodeBody: "manual" });
   const { readable, writable } =
     length === undefined ? new IdentityTransformStream() : new FixedLengthStream(length);
-  means.meanwhile(pump(forwarded, { reader, ahead }, writable, bytes, means));
+  const hearing = forwarded.inspected.hearing?.(status, response.headers);
+  means.meanwhile(pump(forwarded, { reader, ahead, hearing }, writable, bytes, means));
   return new Response(readable, { status, headers: own(forwarded, headers), encodeBody: "manual" });
 }
 
-type Source = { readonly reader: ReadableStreamBYOBReader; readonly ahead: ReadAhead };
+type Source = {
+  readonly reader: ReadableStreamBYOBReader;
+  readonly ahead: ReadAhead;
+  readonly hearing: Hearing | undefined;
+};
 
 /**
  * Records, then writes. The next chunk is taken and recorded while the agent still takes the last one, so that at most
@@ -79,7 +93,7 @@ type Source = { readonly reader: ReadableStreamBYOBReader; readonly ahead: ReadA
  */
 async function pump(
   { session, x }: Forwarded,
-  { reader, ahead }: Source,
+  { reader, ahead, hearing }: Source,
   writable: WritableStream<Uint8Array>,
   first: Uint8Array,
   means: Means,
@@ -89,6 +103,7 @@ async function pump(
   let off = first.byteLength;
   let end: BodyEnd = "cut";
   let written = writer.write(first);
+  hearing?.hear(first);
   try {
     for (;;) {
       // Awaited at the next chunk; until then its failure must not count as nobody's.
@@ -97,12 +112,13 @@ async function pump(
       if (!chunk) break;
       sure(await means.append.release(session, x, off, chunk));
       off += chunk.byteLength;
+      hearing?.hear(chunk);
       await written;
       written = writer.write(chunk);
     }
     await written;
     end = "complete";
-    sure(await means.append.finish(session, x, off, end));
+    sure(await means.append.finish(session, x, off, end, contentOf(hearing, x, true)));
     await writer.close();
   } catch (cause) {
     // The upstream failed, the agent hung up, the session ended, or the recorder cannot write: in each case nothing
@@ -110,12 +126,18 @@ async function pump(
     await Promise.allSettled([
       writer.abort(cause),
       reader.cancel(cause),
-      end === "cut" ? means.append.finish(session, x, off, "cut") : undefined,
+      end === "cut" ? means.append.finish(session, x, off, "cut", contentOf(hearing, x, false)) : undefined,
     ]);
   } finally {
     over.stop();
   }
 }
+
+const contentOf = (hearing: Hearing | undefined, x: ExchangeId, whole: boolean): readonly Content[] =>
+  (hearing?.contained(whole) ?? []).map((frame) => ({ ...frame, x }) as Content);
+
+const isEventStream = (headers: Headers): boolean =>
+  headers.get("content-type")?.split(";", 1)[0]?.trim().toLowerCase() === "text/event-stream";
 
 const moment = (): Promise<void> => new Promise((resolve) => setTimeout(resolve, 1));
 

@@ -96,6 +96,8 @@ class Slimming {
         return { frame: slimGit(frame) };
       case "decision":
         return { frame: slimDecision(frame) };
+      case "llm":
+        return { frame: slimLlm(frame) };
       case "session.start":
       case "gap":
       case "session.end":
@@ -151,3 +153,5 @@ const NO_COMMIT = {
   message: "",
   signed: false,
 } as const;
+
+const slimLlm = ({ k, x }: Frame & { readonly k: "llm" }): Frame => ({ k, x, dir: "c2s", messages: [] });

@@ -52,7 +52,8 @@ export class Exchanges {
       case "decision":
       case "response":
       case "data":
-      case "git": {
+      case "git":
+      case "llm": {
         const exchange = this.#live.get(frame.x);
         if (exchange) seeIn(exchange, frame, exchange.excused ? () => undefined : say);
         else say("exchange_order", `a ${frame.k} frame before the request of ${frame.x}`);
@@ -87,7 +88,7 @@ export class Exchanges {
 
 const words = (dir: Direction): string => (dir === "c2s" ? "request" : "response");
 
-type Within = Extract<Frame, { readonly k: "decision" | "response" | "data" | "git" }>;
+type Within = Extract<Frame, { readonly k: "decision" | "response" | "data" | "git" | "llm" }>;
 type Say = (code: Parameters<Report>[0], message: string) => void;
 
 function seeIn(exchange: Exchange, frame: Within, say: Say): void {
@@ -111,6 +112,7 @@ function seeIn(exchange: Exchange, frame: Within, say: Say): void {
       seeData(exchange, frame, say);
       break;
     case "git":
+    case "llm":
       break;
   }
 }

@@ -30,6 +30,7 @@ export function count(counts: Counts, frame: Frame | undefined): void {
     case "session.start":
     case "response":
     case "git":
+    case "llm":
     case "session.end":
     case "session.truncated":
       break;

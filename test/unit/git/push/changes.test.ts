@@ -198,7 +198,9 @@ test("where the server cannot filter, or does not answer, the frame says so and 
     const pushed = await inspected(body, serve);
     expect(pushed.uncompared).toEqual([expect.stringMatching(/server/)]);
     expect(contextOf(pushed)).toMatchObject({ inspected: false });
-    expect(pushed.inspected.frames.flatMap(({ commits }) => commits ?? [])).toHaveLength(1);
+    expect(
+      pushed.inspected.frames.flatMap((frame) => (frame.k === "git" ? (frame.commits ?? []) : [])),
+    ).toHaveLength(1);
   }
   expect((await tryGit(workspace, path, "fsck")).code).toBe(0);
 });

@@ -1,10 +1,11 @@
 /** An operation with the questions it makes, as the pipeline takes it. */
+import type { GitContained } from "#durable/format/frame.ts";
 import type { GitOperation } from "#durable/format/operation.ts";
 import type { Incoming, Inspected } from "../../adapter.ts";
 import { abridged } from "../frames.ts";
 import { type PushFacts, questionsOf } from "../questions.ts";
 
-export type GitInspected = Inspected<GitOperation>;
+export type GitInspected = Inspected<GitOperation, GitContained>;
 export type Around = Pick<Incoming, "connection"> & Pick<GitInspected, "outgoing" | "body">;
 
 export function inspectedOf(
