@@ -79,6 +79,7 @@ beforeAll(async () => {
   await build(join(ROOT, "workers/egress.ts"), join(space.path, "dist"));
   const connection = {
     name: "code",
+    kind: "git",
     transport: "http",
     base: `${upstream.url}/base`,
     upstream: "UPSTREAM_0",

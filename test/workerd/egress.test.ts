@@ -35,6 +35,7 @@ const env = {
     connections: [
       {
         name: "code",
+        kind: "git",
         transport: "http",
         base: "https://git.example.test/base",
         upstream: "UPSTREAM_0",
