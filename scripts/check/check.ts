@@ -12,6 +12,7 @@ import { isLoopback, showAddress } from "#scripts/config/values.ts";
 import { validatePolicies } from "#scripts/policy/validate.ts";
 import { archive, sessionKeysStore } from "./archive.ts";
 import { issuers, upstreams } from "./reach.ts";
+import { witnesses } from "./witnesses.ts";
 
 type Environment = Readonly<Record<string, string | undefined>>;
 
@@ -41,6 +42,7 @@ export async function look(settings: Settings, env: Environment): Promise<readon
     issuers(settings),
     archive(settings, env),
     sessionKeysStore(settings, env),
+    witnesses(settings, env),
   ]);
   return found.flat();
 }

@@ -66,8 +66,15 @@ async function ask(options: WitnessOptions, signed: Signed, first: number, prove
     );
   } catch (cause) {
     // A witness that is down stops nothing; whoever asked is told, and tells.
-    return absent(String(cause));
+    return absent(causesOf(cause));
   }
+}
+
+function causesOf(thrown: unknown): string {
+  let text = thrown instanceof Error ? thrown.message : String(thrown);
+  for (let at = thrown; at instanceof Error; at = at.cause)
+    if (!text.includes(at.message)) text += `: ${at.message}`;
+  return text;
 }
 
 /** Also when a fetch does not notice that it was given up. */

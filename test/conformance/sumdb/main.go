@@ -1,7 +1,10 @@
-// Verifies a log from its files with golang.org/x/mod/sumdb alone: go run . <archive> <earlier checkpoint or "-">
+// Verifies a log from its files with golang.org/x/mod/sumdb alone, and the Ed25519 cosignatures of its newest checkpoint:
+// go run . <archive> <earlier checkpoint or "-"> <vkey of a witness>…
 package main
 
 import (
+	"crypto/ed25519"
+	"crypto/sha256"
 	"encoding/base64"
 	"encoding/binary"
 	"encoding/json"
@@ -111,6 +114,35 @@ func proof(root string, index int64, verifier note.Verifier) []byte {
 	return entry.CanonicalizedBody
 }
 
+// A witness's key for note.Open: C2SP tlog-cosignature of type 4, which sumdb's own verifiers do not know.
+type witness struct {
+	name string
+	hash uint32
+	key  ed25519.PublicKey
+}
+
+func (w witness) Name() string    { return w.name }
+func (w witness) KeyHash() uint32 { return w.hash }
+func (w witness) Verify(text, signature []byte) bool {
+	if len(signature) != 8+ed25519.SignatureSize {
+		return false
+	}
+	time := binary.BigEndian.Uint64(signature)
+	message := append([]byte(fmt.Sprintf("cosignature/v1\ntime %d\n", time)), text...)
+	return ed25519.Verify(w.key, message, signature[8:])
+}
+
+func witnessOf(vkey string) witness {
+	parts := strings.SplitN(vkey, "+", 3)
+	key := must(base64.StdEncoding.DecodeString(parts[2]))
+	sum := sha256.Sum256(append([]byte(parts[0]+"\n"), key...))
+	hash := binary.BigEndian.Uint32(sum[:])
+	if fmt.Sprintf("%08x", hash) != parts[1] || key[0] != 4 {
+		check(fmt.Errorf("%s is no vkey of type 4", vkey))
+	}
+	return witness{parts[0], hash, ed25519.PublicKey(key[1:])}
+}
+
 func main() {
 	root := os.Args[1]
 	vkey := strings.TrimSpace(string(must(os.ReadFile(filepath.Join(root, "trust", "log.vkey")))))
@@ -129,6 +161,12 @@ func main() {
 		check(tlog.CheckRecord(must(tlog.ProveRecord(tree.N, int64(index), reader)), tree.N, tree.Hash, int64(index), tlog.RecordHash(body)))
 	}
 	fmt.Printf("%d entries\n", tree.N)
+	for _, vkey := range os.Args[3:] {
+		own := witnessOf(vkey)
+		// Opens when the witness's signature holds, and only then.
+		must(note.Open(must(os.ReadFile(filepath.Join(root, "log", "checkpoint"))), note.VerifierList(own)))
+		fmt.Printf("cosigned by %s\n", own.name)
+	}
 	if os.Args[2] != "-" {
 		earlier := open(os.Args[2], verifier)
 		check(tlog.CheckTree(must(tlog.ProveTree(tree.N, earlier.N, reader)), tree.N, tree.Hash, earlier.N, earlier.Hash))
