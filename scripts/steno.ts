@@ -5,7 +5,7 @@ import { reason } from "./config/finding.ts";
 import { nearest } from "./config/nearest.ts";
 
 type Command = {
-  readonly usage: string;
+  readonly usage: string | readonly string[];
   readonly does: string;
   load(): Promise<(args: string[]) => Promise<number>>;
 };
@@ -48,6 +48,16 @@ const COMMANDS: Readonly<Record<string, Command>> = {
     does: "one session as a page that opens without a network, verifies itself and replays it",
     load: async () => (await import("./export/export.ts")).exportSession,
   },
+  policy: {
+    usage: [
+      "policy validate|test [DIR] [--json]",
+      "policy explain FILE.json [--policies DIR] [--json]",
+      "policy explain --session PATH|s3://BUCKET/PREFIX --exchange ID [--policies DIR] [--endpoint URL] [--region NAME] [--json]",
+      "policy simulate PATH|s3://BUCKET/PREFIX [--policies DIR] [--since DAY] [--examples N] [--endpoint URL] [--region NAME] [--json]",
+    ],
+    does: "check policies, run their cases, say what each makes of a question, or what would have been decided by them",
+    load: async () => (await import("./policy/policy.ts")).policy,
+  },
   keys: {
     usage: "keys init|show|share [--to age1…,…] [--identity FILE] [ID…] [--config steno.toml] [--json]",
     does: "make the node's keys, show the public ones, or encrypt session keys to more auditors",
@@ -55,8 +65,17 @@ const COMMANDS: Readonly<Record<string, Command>> = {
   },
 };
 
+const usages = (usage: Command["usage"]): readonly string[] => (typeof usage === "string" ? [usage] : usage);
+const called = ({ usage }: Command): string =>
+  usages(usage)
+    .map((one) => `usage: steno ${one}`)
+    .join("\n");
+
 export function help(): string {
-  const rows = Object.values(COMMANDS).flatMap(({ usage, does }) => [`  steno ${usage}`, `      ${does}`]);
+  const rows = Object.values(COMMANDS).flatMap(({ usage, does }) => [
+    ...usages(usage).map((one) => `  steno ${one}`),
+    `      ${does}`,
+  ]);
   return ["usage:", ...rows, "", "exit: 0 nothing found, 1 something found or refused, 2 could not run"].join(
     "\n",
   );
@@ -75,7 +94,7 @@ export async function main(args: readonly string[]): Promise<number> {
     return 2;
   }
   if (rest.includes("--help") || rest.includes("-h")) {
-    console.log(`usage: steno ${command.usage}\n\n${command.does}`);
+    console.log(`${called(command)}\n\n${command.does}`);
     return 0;
   }
   try {
@@ -83,7 +102,7 @@ export async function main(args: readonly string[]): Promise<number> {
     return await run(rest);
   } catch (thrown) {
     console.error(`steno ${name}: ${reason(thrown)}`);
-    if (thrown instanceof UsageFault) console.error(`usage: steno ${command.usage}`);
+    if (thrown instanceof UsageFault) console.error(called(command));
     return 2;
   }
 }

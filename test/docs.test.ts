@@ -1,6 +1,7 @@
 /** The documents say what is so: their blocks are executed or parsed, their tables are held against the source. */
 import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
+import * as cedar from "@cedar-policy/cedar-wasm/nodejs";
 import { afterAll, describe, expect, test } from "vitest";
 import { type FindingCode, Findings } from "#durable/proof/finding.ts";
 import { failed } from "#scripts/config/finding.ts";
@@ -10,6 +11,7 @@ import { help } from "#scripts/steno.ts";
 import { readWrangler, SERVICES } from "#scripts/workerd/wrangler.ts";
 import { type Block, blocksOf, runBlock, sectionOf, stenoShim, tableOf } from "#test/support/documents.ts";
 import { workspace } from "#test/support/servers/children.ts";
+import { readShapes } from "#workers/policy/question/shape.ts";
 
 const ROOT = join(import.meta.dirname, "..");
 const FOLDERS = ["docs", "durable", "policies", "scripts", "test", "workers"];
@@ -224,6 +226,21 @@ test("docs/architecture.md names each service's calls as wrangler.toml binds the
     const bound = (wrangler.env[service]?.services ?? []).map(({ binding }) => `\`${binding}\``);
     expect(rows[index]?.[2]?.match(/`[A-Z]+`/g) ?? [], service).toEqual(bound);
   }
+});
+
+test("the policy page has every action, with its group, its resource and its context", () => {
+  const shapes = readShapes(cedar);
+  const every = ["findings", "severity", "inspected", "paths", "size"];
+  const told = tableOf(sectionOf(text("docs/policy.md"), "3. Actions")).flatMap(
+    ([names = "", group = "", about = "", own = ""]) =>
+      names.split(" ").map((name) => [name.slice(1, -1), group.slice(1, -1), about, own.replaceAll("`", "")]),
+  );
+  const known = [...shapes.actions].map(([name, { above, resource, context }]) => {
+    const own = [...context].filter(([member]) => !every.includes(member));
+    const members = own.map(([member, { required }]) => (required ? member : `${member}?`));
+    return [name, above[0], resource, members.toSorted().join(" ")];
+  });
+  expect(told.toSorted()).toEqual(known.toSorted());
 });
 
 test("each decision has a number of its own, in its name and its title", () => {

@@ -9,7 +9,9 @@ import { keysDirectory, readKeys } from "#scripts/config/keys.ts";
 import { resolveSecret } from "#scripts/config/secret.ts";
 import { loadSettings, type Settings } from "#scripts/config/settings.ts";
 import { isLoopback, showAddress } from "#scripts/config/values.ts";
+import { placed } from "#scripts/policy/open.ts";
 import { validatePolicies } from "#scripts/policy/validate.ts";
+import type { PolicyFinding } from "#workers/policy/set/source.ts";
 import { archive, sessionKeysStore } from "./archive.ts";
 import { issuers, upstreams } from "./reach.ts";
 import { witnesses } from "./witnesses.ts";
@@ -57,9 +59,12 @@ function build(): Finding {
 
 async function policies(dir: string): Promise<Finding[]> {
   const result = await validatePolicies(dir);
-  const at = (file: string) => `policy ${file === "" ? dir : file}`;
-  if ("errors" in result) return result.errors.map(({ file, message }) => error(at(file), message));
-  const warnings = result.warnings.map(({ file, message }) => warning(at(file), message));
+  const said = (level: typeof error, finding: PolicyFinding) => {
+    const { at, text } = placed(finding, dir);
+    return level(`policy ${at}`, text);
+  };
+  if ("errors" in result) return result.errors.map((finding) => said(error, finding));
+  const warnings = result.warnings.map((finding) => said(warning, finding));
   return [ok(`policy ${dir}`, `${result.policies} policies, SHA-256 ${result.digest}`), ...warnings];
 }
 

@@ -9,6 +9,9 @@ export type {
   PolicyJson,
 } from "@cedar-policy/cedar-wasm/nodejs";
 
+/** A question as Cedar takes it, without the name of the set that answers. */
+export type Call = Omit<wasm.StatefulAuthorizationCall, "preparsedPolicySetId">;
+
 export type Cedar = Pick<
   typeof wasm,
   "policyToJson" | "schemaToJsonWithResolvedTypes" | "validate" | "preparsePolicySet" | "statefulIsAuthorized"

@@ -1,7 +1,7 @@
 /** Asks Cedar one question of the policies it can meet, and of the world only what they read. */
 import type { Principal } from "#durable/format/principal.ts";
 import type { Facts, Question } from "#durable/format/question/question.ts";
-import type { Cedar, EntityJson } from "../cedar.ts";
+import type { Call, Cedar, EntityJson } from "../cedar.ts";
 import type { Policy, PolicySet } from "../set/policy-set.ts";
 import { type Around, keyOf } from "../set/scope.ts";
 import { contextOf } from "./context.ts";
@@ -30,27 +30,19 @@ const NOTHING: Told = { decision: "deny", applied: [], failed: [], failures: [] 
 
 /** Throws only when Cedar has stopped. */
 export function ask(cedar: Pick<Cedar, "statefulIsAuthorized">, set: PolicySet, asked: Asked): Told {
-  const { principal, question, facts, lifted } = asked;
-  const wrong = misfit(set.shapes, question);
+  const wrong = misfit(set.shapes, asked.question);
   if (wrong !== undefined) return { cannot: wrong };
   let entities: EntitiesOfQuestion;
   try {
-    entities = entitiesOf(set, principal, question);
+    entities = entitiesOf(set, asked);
   } catch (cause) {
     return { cannot: cause instanceof Error ? cause.message : String(cause) };
   }
-  const slice = set.slices.of(around(entities), lifted);
+  const slice = set.slices.of(around(entities), asked.lifted);
   if (!slice) return { cannot: "the policy set is closed" };
-  const { name, reads = namesOf(set, question) } = slice;
+  const { name, reads = namesOf(set, asked) } = slice;
   if (name === undefined) return NOTHING;
-  const answer = cedar.statefulIsAuthorized({
-    principal: entities.user.uid,
-    action: entities.action.uid,
-    resource: resourceUid(question.resource),
-    context: contextOf(question, facts, reads),
-    entities: [entities.user, entities.action, ...entities.resource],
-    preparsedPolicySetId: name,
-  });
+  const answer = cedar.statefulIsAuthorized({ ...call(asked, entities, reads), preparsedPolicySetId: name });
   if (answer.type === "failure") return { cannot: answer.errors.map(({ message }) => message).join("; ") };
   const { decision, diagnostics } = answer.response;
   const policiesOf = (ids: readonly string[]) => ids.flatMap((id) => set.policies.get(id) ?? []);
@@ -62,6 +54,24 @@ export function ask(cedar: Pick<Cedar, "statefulIsAuthorized">, set: PolicySet, 
   };
 }
 
+type World = Omit<Asked, "lifted">;
+
+/** The question with all that can be told of it, for any policy; which set answers is still to be named. */
+export const callOf = (set: PolicySet, asked: World): Call =>
+  call(asked, entitiesOf(set, asked), namesOf(set, asked));
+
+export const aroundOf = (set: PolicySet, asked: World): Around => around(entitiesOf(set, asked));
+
+function call({ question, facts }: World, entities: EntitiesOfQuestion, reads: Iterable<string>): Call {
+  return {
+    principal: entities.user.uid,
+    action: entities.action.uid,
+    resource: resourceUid(question.resource),
+    context: contextOf(question, facts, reads),
+    entities: [entities.user, entities.action, ...entities.resource],
+  };
+}
+
 type EntitiesOfQuestion = {
   readonly user: EntityJson;
   readonly action: EntityJson;
@@ -69,7 +79,7 @@ type EntitiesOfQuestion = {
   readonly resource: readonly EntityJson[];
 };
 
-function entitiesOf(set: PolicySet, principal: Principal, question: Question): EntitiesOfQuestion {
+function entitiesOf(set: PolicySet, { principal, question }: World): EntitiesOfQuestion {
   const above = set.shapes.actions.get(question.action)?.above ?? [];
   const action: EntityJson = {
     uid: { type: "Action", id: question.action },
@@ -80,8 +90,8 @@ function entitiesOf(set: PolicySet, principal: Principal, question: Question): E
 }
 
 /** Every member a question of its kind can have, for policies that use the context as a whole. */
-const namesOf = (set: PolicySet, { action }: Question): Iterable<string> => [
-  ...(set.shapes.actions.get(action)?.context.keys() ?? []),
+const namesOf = (set: PolicySet, { question }: World): Iterable<string> => [
+  ...(set.shapes.actions.get(question.action)?.context.keys() ?? []),
   ...["now", "client", "taints", "touches", "tops"],
 ];
 

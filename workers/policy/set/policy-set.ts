@@ -1,10 +1,10 @@
 /** A directory of Cedar files as one set: every policy named, checked against the schema, parsed once. */
 
-import type { Cedar, DetailedError, PolicyJson } from "../cedar.ts";
+import type { Cedar, DetailedError } from "../cedar.ts";
 import { readShapes, type Shapes } from "../question/shape.ts";
 import { SCHEMA } from "../schema.ts";
 import { type Annotations, readAnnotations } from "./annotations.ts";
-import { readsOf } from "./scope.ts";
+import { readsOf, type Scope } from "./scope.ts";
 import { Slices } from "./slices.ts";
 import {
   byName,
@@ -24,7 +24,7 @@ export type Policy = Omit<Annotations, "id"> & {
   readonly line: number;
   /** From its first letter to its semicolon. */
   readonly text: string;
-  readonly scope: Pick<PolicyJson, "principal" | "action" | "resource">;
+  readonly scope: Scope;
   /** Members of the context it mentions; undefined: it uses the context as a whole. */
   readonly reads: ReadonlySet<string> | undefined;
 };

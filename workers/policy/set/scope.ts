@@ -18,21 +18,21 @@ type Place = {
   readonly within: ReadonlySet<string>;
 };
 
+export type Scope = Pick<PolicyJson, "principal" | "action" | "resource">;
+
 type Constraint = PolicyJson["principal"] | PolicyJson["action"] | PolicyJson["resource"];
 
 /**
  * Whether the policy's scope holds, as Cedar would say: policies whose scope does not hold can neither apply nor fail, so
  * they need not be asked.
  */
-export function inScope(
-  policy: Pick<PolicyJson, "principal" | "action" | "resource">,
-  around: Around,
-): boolean {
-  return (
-    holds(policy.principal, around.principal) &&
-    holds(policy.action, around.action) &&
-    holds(policy.resource, around.resource)
-  );
+export const inScope = (policy: Scope, around: Around): boolean => scopeMiss(policy, around) === undefined;
+
+/** What of the scope does not hold. */
+export function scopeMiss(policy: Scope, around: Around): keyof Scope | undefined {
+  if (!holds(policy.action, around.action)) return "action";
+  if (!holds(policy.resource, around.resource)) return "resource";
+  return holds(policy.principal, around.principal) ? undefined : "principal";
 }
 
 function holds(constraint: Constraint, place: Place): boolean {
