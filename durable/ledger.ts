@@ -1,12 +1,12 @@
 /** LedgerObject: the transparency log. Gives every head its place, and all else the node attests; signs checkpoints; publishes. */
 import { DurableObject } from "cloudflare:workers";
 import * as v from "valibot";
-import { NotBefore } from "#durable/format/head.ts";
-import { type SessionId, ulid } from "#durable/format/ids.ts";
+import { type Envelope, NotBefore } from "#durable/format/head.ts";
+import type { SessionId } from "#durable/format/ids.ts";
 import { CHECKPOINT, entryKey } from "#durable/format/layout.ts";
 import type { Attestation } from "#durable/format/log/attestation.ts";
 import { encodeAttestation, factsDigest } from "#durable/proof/attestation.ts";
-import { equal, readUtf8 } from "#durable/proof/bytes.ts";
+import { equal, fromBase64, readUtf8 } from "#durable/proof/bytes.ts";
 import { signEnvelope } from "#durable/proof/dsse.ts";
 import { readPem } from "#durable/proof/key.ts";
 import { checkpointText, openCheckpoint, signCheckpoint } from "#durable/proof/log/checkpoint.ts";
@@ -14,6 +14,10 @@ import { entryBody } from "#durable/proof/log/entry.ts";
 import { writeVkey } from "#durable/proof/log/note.ts";
 import { emptyRoot, leafHash } from "#durable/proof/merkle.ts";
 import { makeSignedHead, type SignedHead } from "#durable/proof/seal.ts";
+import { readStatement } from "#durable/proof/statement.ts";
+import { Chores } from "#durable/store/chores/chores.ts";
+import { type IndexRows, indexRows } from "#durable/store/chores/index-rows.ts";
+import { dayOfHead, indexRow } from "#durable/store/chores/session-index.ts";
 import { cosign, LogContradicted } from "#durable/store/log/cosigning.ts";
 import { extension } from "#durable/store/log/extension.ts";
 import { growthTo, publish, signedOf } from "#durable/store/log/publish.ts";
@@ -26,7 +30,6 @@ import {
 } from "#durable/store/log/rows.ts";
 import { migrate } from "#durable/store/migrations.ts";
 import { nextDelay } from "#durable/store/outbox.ts";
-import { type Last, probeDue, readLast } from "#durable/store/probe/daily.ts";
 import { alert, type Means } from "./means.ts";
 import { epoch } from "./run.ts";
 
@@ -50,6 +53,8 @@ export abstract class LedgerObject extends DurableObject {
     "archive" | "sign" | "sealPub" | "log" | "witnesses" | "prober" | "now" | "random"
   >;
   #rows!: LedgerRows;
+  #index!: IndexRows;
+  #chores!: Chores;
   #publishing: Promise<void> | undefined;
   #looking: Promise<void> | undefined;
   #looked = false;
@@ -57,7 +62,6 @@ export abstract class LedgerObject extends DurableObject {
   /** Why this ledger signs nothing, and takes nothing: it is not the one that wrote the archive. */
   #refused: string | undefined;
   #attempts = 0;
-  #probing = false;
   readonly #recent = new Map<number, string>();
   /** When a policy set ceased to be the newest. */
   readonly #policies = new Map<string, number>();
@@ -65,7 +69,14 @@ export abstract class LedgerObject extends DurableObject {
   protected load(): void {
     migrate(this.ctx.storage.sql, LEDGER_MIGRATIONS);
     const { sql } = this.ctx.storage;
-    this.#rows = ledgerRows({ sql, transactionSync: (work) => this.ctx.storage.transactionSync(work) });
+    const storage = { sql, transactionSync: <T>(work: () => T) => this.ctx.storage.transactionSync(work) };
+    this.#rows = ledgerRows(storage);
+    this.#index = indexRows(storage);
+    const { archive, now, random } = this.means;
+    const { fact, setFact } = this.#rows;
+    const attest = this.#attest.bind(this);
+    const more = { prober: () => this.means.prober, index: this.#index, run: epoch, tell: alert };
+    this.#chores = new Chores({ archive, fact, setFact, attest, now, random, ...more });
   }
 
   /** The index of a head: the next one, or the one it got when it was first appended. Durable when this returns. */
@@ -74,7 +85,17 @@ export abstract class LedgerObject extends DurableObject {
     const { dsseEnvelope } = JSON.parse(head) as SignedHead;
     const body = entryBody(dsseEnvelope, readPem(this.means.sealPub));
     const leaf = leafHash(body);
-    return this.#place({ key: `head ${session} ${n}`, said: leaf, leaf, body, head });
+    const entry = { key: `head ${session} ${n}`, said: leaf, leaf, body, head };
+    return this.#place(entry, (index) => this.#listLater(dsseEnvelope, index));
+  }
+
+  /** A session is listed from its last head on. */
+  #listLater({ payload }: Envelope, index: number): void {
+    const statement = readStatement(fromBase64(payload) ?? new Uint8Array());
+    // What cannot be read is no head of ours, and is the log's all the same.
+    if (typeof statement === "string") return;
+    const row = indexRow(statement.predicate, index);
+    if (row) this.#index.add(index, dayOfHead(statement.predicate), row);
   }
 
   /** The index of anything else the log is to say, under a key of its kind: as with heads, once. Durable when it returns. */
@@ -116,7 +137,7 @@ export abstract class LedgerObject extends DurableObject {
   }
 
   /** Nothing is awaited between the look and the row, with what belongs to it: one key gets one place. */
-  async #place(entry: NewEntry, along?: () => void): Promise<number> {
+  async #place(entry: NewEntry, along?: (index: number) => void): Promise<number> {
     const known = this.#known(entry);
     if (known !== undefined) return known;
     const index = this.#rows.size();
@@ -158,7 +179,7 @@ export abstract class LedgerObject extends DurableObject {
   }
 
   override async alarm(): Promise<void> {
-    this.#probeWhenDue();
+    for (const chore of this.#chores.begin()) this.ctx.waitUntil(chore);
     try {
       await this.publish();
       if (this.#signDue()) await this.#round();
@@ -171,29 +192,6 @@ export abstract class LedgerObject extends DurableObject {
     }
     const last = this.#rows.published();
     if (last) await this.#due((last.at + SIGN_AGAIN_SECONDS) * 1000);
-  }
-
-  /** Never waited for: a store that does not answer delays nothing. What fails is tried again when the alarm next rings. */
-  #probeWhenDue(): void {
-    const { prober, now, random } = this.means;
-    const last = readLast(this.#rows.fact("probe"));
-    if (!prober || this.#probing || !probeDue(last, epoch(), now())) return;
-    const probing = async () => {
-      const probed = await prober.probe(ulid(now(), random(10)));
-      const n = (last?.n ?? 0) + 1;
-      const next = JSON.stringify({ at: now(), run: epoch(), n } satisfies Last);
-      const facts = { kind: "storage-probe", ...probed } as const;
-      await this.#attest(String(n), facts, () => this.#rows.setFact("probe", next));
-      if (probed.archive === "s3" && probed.grade === "limited")
-        alert("archive_limited", { reasons: probed.reasons.join("; ") });
-    };
-    this.#probing = true;
-    const done = probing()
-      .catch((cause: unknown) => alert("archive_not_probed", { cause: String(cause) }))
-      .finally(() => {
-        this.#probing = false;
-      });
-    this.ctx.waitUntil(done);
   }
 
   /** One checkpoint and everything of it; rounds never overlap. */

@@ -39,3 +39,5 @@ export const WITNESS_POLICIES = "trust/witness-policies/";
 /** Every policy there was, by the first checkpoint that was made under it and the SHA-256 of its bytes, hex. */
 export const policyKey = (size: number, at: number, digest: string): string =>
   `${WITNESS_POLICIES}${size}-${at}-${digest}`;
+/** Sessions sealed on a UTC day, `yyyy-mm-dd`: a Hive partition, as DuckDB and Athena read them. */
+export const indexKey = (day: string, part: number): string => `index/date=${day}/part-${part}.parquet`;

@@ -110,6 +110,8 @@ const CODES = {
   session_key_unreadable: ["error", "none"],
   /** It was destroyed, as the log says, and it is there. */
   session_key_kept: ["error", "none"],
+  /** Not the file of the day's sessions that the log speaks of; nothing rests on it. */
+  index_altered: ["error", "none"],
   retention_short: ["error", "none"],
   /** What was sealed is there, and whoever reads the store without a version id gets something else. */
   object_covered: ["warning", "none"],

@@ -3,6 +3,7 @@
 import type { Statement } from "#durable/format/head.ts";
 import { entryKey } from "#durable/format/layout.ts";
 import type { Attested } from "#durable/format/log/attestation.ts";
+import { sha256, toHex } from "../bytes.ts";
 import { openSaid } from "../seal.ts";
 import { ahead } from "./ahead.ts";
 import type { Context } from "./context.ts";
@@ -102,6 +103,7 @@ export async function readLedger(context: Context, extent: Extent): Promise<Ledg
   }
   const [origin] = [...origins].sort((a, b) => b[1] - a[1])[0] ?? [];
   checkSaid(context, said, sessions);
+  for (const { attested, trusted } of said) if (trusted) await checkIndex(context, attested);
   return { sessions, entries: indexes.length, signed, origin, tree, made, erasures };
 }
 
@@ -137,6 +139,16 @@ function checkSaid(
         `the policy set before it was ${predicate.before ?? "none"}; the log says ${policy ?? "none"}`,
       );
     policy = predicate.set;
+  }
+}
+
+/** A day's file of sessions is a convenience: it may be gone, and must not be another. */
+async function checkIndex({ source, report }: Context, { kind, predicate }: Attested): Promise<void> {
+  if (kind !== "index") return;
+  for (const { name, sha256: digest } of predicate.objects) {
+    const bytes = /^index\//.test(name) ? await source.get(name) : undefined;
+    if (bytes && toHex(sha256(bytes)) !== digest)
+      report("index_altered", name, "its SHA-256 is not the one in the log");
   }
 }
 

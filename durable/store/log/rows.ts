@@ -1,5 +1,7 @@
 /** The SQL of the ledger: entries in order, and checkpoints from their signing until everything of them is published. */
+
 import type { Bytes } from "#durable/proof/bytes.ts";
+import { INDEX_MIGRATION } from "../chores/index-rows.ts";
 
 /** A checkpoint over the first `size` entries; `start` is the size of the one before. */
 export type CheckpointRow = {
@@ -45,6 +47,7 @@ export const LEDGER_MIGRATIONS: readonly string[] = [
    INSERT INTO placed SELECT idx, 'head ' || session || ' ' || n, leaf, leaf, body, head FROM entry ORDER BY idx;
    DROP TABLE entry;
    ALTER TABLE placed RENAME TO entry;`,
+  INDEX_MIGRATION,
 ];
 
 export type LedgerRows = ReturnType<typeof ledgerRows>;
@@ -81,10 +84,10 @@ export function ledgerRows({ sql, transactionSync }: Pick<DurableObjectStorage, 
       return row && { index: Number(row["idx"]), said: bytes(row["said"]) };
     },
     /** With what else must be true from then on. */
-    add(index: number, { key, said, leaf, body, head }: NewEntry, along?: () => void): void {
+    add(index: number, { key, said, leaf, body, head }: NewEntry, along?: (index: number) => void): void {
       transactionSync(() => {
         sql.exec("INSERT INTO entry VALUES (?, ?, ?, ?, ?, ?)", index, key, said, leaf, body, head);
-        along?.();
+        along?.(index);
       });
     },
     /** Entries [from, to), in order. */
