@@ -44,8 +44,8 @@ const COMMANDS: Readonly<Record<string, Command>> = {
   },
   export: {
     usage:
-      "export PATH|s3://BUCKET/PREFIX --html [--session ID] [-o FILE] [--endpoint URL] [--region NAME] [--json]",
-    does: "one session as a page that opens without a network, verifies itself and replays it",
+      "export PATH|s3://BUCKET/PREFIX --html|--har|--git-bundle [--session ID] [-o PATH] [--endpoint URL] [--region NAME] [--json]",
+    does: "one session as a page that verifies and replays itself without a network, as a HAR, or its pushes as bundles",
     load: async () => (await import("./export/export.ts")).exportSession,
   },
   policy: {
@@ -57,6 +57,11 @@ const COMMANDS: Readonly<Record<string, Command>> = {
     ],
     does: "check policies, run their cases, say what each makes of a question, or what would have been decided by them",
     load: async () => (await import("./policy/policy.ts")).policy,
+  },
+  replay: {
+    usage: "replay PATH|s3://BUCKET/PREFIX [--session ID] [--endpoint URL] [--region NAME] [--json]",
+    does: "who asked for what, when, and what was decided; and whether that is what was sealed",
+    load: async () => (await import("./replay/replay.ts")).replay,
   },
   keys: {
     usage: "keys init|show|share [--to age1…,…] [--identity FILE] [ID…] [--config steno.toml] [--json]",

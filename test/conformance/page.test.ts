@@ -3,14 +3,14 @@ import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import type { Browser, Page } from "playwright-core";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import type { Frame } from "#durable/format/frame.ts";
 import type { SessionId } from "#durable/format/ids.ts";
 import { bytesName, framesName, LOG_PQ_VKEY, LOG_VKEY, SEAL_NAME, SEAL_PUB } from "#durable/format/layout.ts";
-import { toBase64, toHex, utf8 } from "#durable/proof/bytes.ts";
+import { toBase64, toHex } from "#durable/proof/bytes.ts";
 import { toPem } from "#durable/proof/key.ts";
 import { vkeyFile } from "#durable/proof/log/trust.ts";
 import { exportSession } from "#scripts/export/export.ts";
 import { openBrowser, openPage, type Watched } from "#test/support/browser.ts";
+import { hostileFrames } from "#test/support/hostile-frames.ts";
 import { logSigner } from "#test/support/log-signer.ts";
 import { workspace } from "#test/support/servers/children.ts";
 import { cli } from "#test/support/steno.ts";
@@ -105,6 +105,8 @@ test("the file opens from disk without a network, asks nobody for anything, and 
   expect(await page.textContent(".verdict")).toContain("This file cannot vouch for itself");
   expect(await findings(page)).toEqual([expect.stringContaining("what was said aloud")]);
   expect([asked, said]).toEqual([[], []]);
+  await page.waitForSelector("#evidence");
+  expect(await page.isVisible(".caution")).toBe(false);
   await close();
 });
 
@@ -140,6 +142,7 @@ describe("bad evidence", () => {
     const { verdict, page, close } = await opened(await bent(name, key(), flipped));
     expect(verdict).toMatch(/^INVALID /);
     expect((await findings(page)).join("\n")).toContain(key());
+    expect(await page.isVisible(".caution")).toBe(true);
     await close();
   });
 
@@ -291,10 +294,23 @@ describe("the replay", () => {
   });
 });
 
+test("a browser's tools read the HAR: requests are answered from it as they were recorded", async () => {
+  const har = join(home.path, "session.har");
+  const terminal = { env: {}, out: () => undefined, err: () => undefined };
+  const args = [join(home.path, "good"), "--har", "--session", recording.session, "-o", har];
+  expect(await exportSession(args, terminal)).toBe(0);
+  const context = await browser.newContext();
+  await context.routeFromHAR(har, { notFound: "abort" });
+  const page = await context.newPage();
+  const answer = await page.goto("http://none.connection.invalid/app/info/refs");
+  expect([answer?.status(), await answer?.text()]).toEqual([200, "the needle in a body\n"]);
+  await expect(page.goto("http://none.connection.invalid/other")).rejects.toThrow();
+  await context.close();
+});
+
 test("whatever a recording says, in any field, is text: nothing of it runs, loads, hides or turns what is around it", async () => {
   const evil =
     '</script><img src=x onerror="window.pwned=1"><svg onload=pwned=2>\u202egnp.exe\u2066\u200b\u0007';
-  const x = hostile();
   const hostileArchive = new Archive();
   const bad = hostileArchive.session(8);
   bad.write({
@@ -305,7 +321,7 @@ test("whatever a recording says, in any field, is text: nothing of it runs, load
     principal: { issuer: evil, subject: evil, name: evil, groups: [evil], agent: evil },
   });
   await bad.head("open");
-  for (const frame of x(bad, evil)) bad.write(frame);
+  for (const frame of hostileFrames(bad.exchange(), evil)) bad.write(frame);
   bad.text(bad.exchange(), "s2c", 0, "");
   await bad.close();
   const { page, said, asked, close } = await opened(await exportOf("hostile", hostileArchive, bad.session));
@@ -328,61 +344,3 @@ test("whatever a recording says, in any field, is text: nothing of it runs, load
   expect([said, asked]).toEqual([[], []]);
   await close();
 });
-
-/** One frame of each kind, with the text in every member that takes one, and members that are no text at all. */
-function hostile(): (recording: Recording, evil: string) => Frame[] {
-  return (recording, evil) => {
-    const x = recording.exchange();
-    const length = utf8(evil).byteLength;
-    const update = { ref: evil, old: evil, new: evil, change: evil };
-    return [
-      {
-        k: "request",
-        x,
-        connection: evil,
-        method: evil,
-        path: evil,
-        headers: [[evil, evil]],
-        operation: { kind: evil, repository: evil, updates: [update], options: [evil] },
-      },
-      {
-        k: "git",
-        x,
-        updates: [update],
-        commits: [
-          {
-            id: "0".repeat(40),
-            tree: evil,
-            parents: [evil],
-            author: evil,
-            committer: evil,
-            message: `${evil}\n\n${evil}`,
-            signed: evil,
-          },
-        ],
-      },
-      {
-        k: "decision",
-        x,
-        verdict: "deny",
-        policies: [evil],
-        set: evil,
-        reason: evil,
-        denied: [{ part: evil, reason: evil }, null, 7],
-      },
-      {
-        k: "response",
-        x,
-        status: 403,
-        headers: [[evil, evil]],
-        refusal: { code: evil, message: evil, cause: evil },
-      },
-      { k: "data", x, dir: "s2c", off: 0, d: evil },
-      { k: "data", x, dir: "s2c", off: length, end: evil },
-      { k: "gap", cause: evil, exchanges: [x, evil], missing: evil },
-      { k: "approval", x, comment: evil },
-      { k: evil, reason: evil },
-      { k: "git", x, commits: [{ id: "1".repeat(40), author: { evil }, message: 7 }], updates: null },
-    ] as unknown as Frame[];
-  };
-}

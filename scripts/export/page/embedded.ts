@@ -1,7 +1,6 @@
 /** The evidence that lies in the page itself: one block of base64 an object, under its archive key. */
 import * as v from "valibot";
 import { SessionId } from "#durable/format/ids.ts";
-import { sessionFolder } from "#durable/format/layout.ts";
 import { type Bytes, fromBase64 } from "#durable/proof/bytes.ts";
 import type { Source } from "#durable/proof/read/source.ts";
 
@@ -30,7 +29,6 @@ export function readEmbedded(page: Document): Embedded {
   return { session: session.output, objects, source: sourceOf(objects) };
 }
 
-/** Copies of `log/` may be of the whole log or of the session's part of it: what is not here is not asked for. */
 function sourceOf(objects: ReadonlyMap<string, Bytes>): Source {
   const keys = [...objects.keys()].sort();
   return {
@@ -55,6 +53,3 @@ async function painted(): Promise<void> {
   await new Promise((resolve) => setTimeout(resolve));
   last = performance.now();
 }
-
-export const segmentsOf = ({ session, objects }: Embedded): string[] =>
-  [...objects.keys()].filter((key) => key.startsWith(sessionFolder(session)));

@@ -1,13 +1,6 @@
-/** Everything the page says follows from here: the same verifier as the command line's, and the replay of what it read. */
-
-import type { Statement } from "#durable/format/head.ts";
-import type { SessionId } from "#durable/format/ids.ts";
-import { LOG_PQ_VKEY, LOG_VKEY, SEAL_NAME, SEAL_PUB, sessionFolder } from "#durable/format/layout.ts";
+import { SEAL_PUB } from "#durable/format/layout.ts";
 import { readUtf8 } from "#durable/proof/bytes.ts";
 import { importSealKey, KeyUnreadable, readPem, type SealKey } from "#durable/proof/key.ts";
-import { readSession } from "#durable/proof/read/session.ts";
-import { type ReplayItem, replaySession } from "#durable/proof/replay/replay.ts";
-import { openHead } from "#durable/proof/seal.ts";
 import { type Verified, verifyArchive } from "#durable/proof/verify/archive.ts";
 import type { Embedded } from "./embedded.ts";
 import { againstHint, type HeldKeys } from "./held-key.ts";
@@ -44,36 +37,3 @@ async function publishedKey({ objects }: Embedded): Promise<SealKey | undefined>
     throw error;
   }
 }
-
-export type Opened = { readonly statement: Statement; readonly items: readonly ReplayItem[] };
-
-/** The replay of the seal, or without one of the newest head that can be read. Undefined when there is none. */
-export async function openReplay(embedded: Embedded): Promise<Opened | undefined> {
-  const { session, source, objects } = embedded;
-  const folder = sessionFolder(session);
-  const statement = await newestHead(objects, folder, session);
-  if (!statement) return undefined;
-  const { segments } = statement.predicate;
-  // What is wrong with them is in the verifier's findings already.
-  const read = readSession({ source, folder, segments, report: () => undefined, whole: false });
-  return { statement, items: await replaySession(read) };
-}
-
-async function newestHead(
-  objects: Embedded["objects"],
-  folder: string,
-  session: SessionId,
-): Promise<Statement | undefined> {
-  const entries = [...objects.keys()]
-    .filter((key) => key.startsWith("log/entry/"))
-    .sort((a, b) => b.length - a.length || (a < b ? 1 : -1));
-  for (const key of [`${folder}${SEAL_NAME}`, ...entries]) {
-    const bytes = objects.get(key);
-    const statement = bytes && (await openHead(bytes, undefined)).statement;
-    if (statement?.predicate.session === session) return statement;
-  }
-  return undefined;
-}
-
-export const logKeyTexts = ({ objects }: Embedded): string[] =>
-  [LOG_VKEY, LOG_PQ_VKEY].map((key) => (readUtf8(objects.get(key) ?? new Uint8Array()) ?? "").trim());

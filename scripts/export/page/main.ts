@@ -1,6 +1,7 @@
 /** The auditor's page: reads the evidence it carries, verifies it, and shows it. It asks nothing of any network. */
+import { openReplay } from "#durable/proof/replay/open.ts";
 import { type Embedded, readEmbedded } from "./embedded.ts";
-import { type Examined, examine, type Opened, openReplay } from "./examine.ts";
+import { type Examined, examine } from "./examine.ts";
 import type { HeldKeys } from "./held-key.ts";
 import { completeSubtle } from "./node/subtle.ts";
 import { el } from "./view/element.ts";
@@ -20,10 +21,10 @@ async function run(): Promise<void> {
   document.title = `${embedded.session} · Steno`;
   document.querySelector("header")?.append(el("p", { class: "session" }, el("code", {}, embedded.session)));
   state.textContent = "Verifying …";
-  const opened = await openReplay(embedded);
+  const opened = await openReplay(embedded.source, embedded.session);
   const verdict = el("div", { class: "side" });
   const shownParts = el("div", { class: "rest" });
-  await verify(embedded, opened, verdict, {});
+  await verify(embedded, verdict, {});
   if (opened) {
     verdict.append(factsView(opened.statement, opened.items));
     shownParts.append(timelineView(opened.items), await evidenceView(embedded.objects, opened.statement));
@@ -36,16 +37,11 @@ async function run(): Promise<void> {
 }
 
 /** Puts the verdict in place of the one before, by the keys the auditor holds. */
-async function verify(
-  embedded: Embedded,
-  opened: Opened | undefined,
-  place: HTMLElement,
-  held: HeldKeys,
-): Promise<void> {
+async function verify(embedded: Embedded, place: HTMLElement, held: HeldKeys): Promise<void> {
   const examined: Examined = await examine(embedded, held, Date.now());
   const view = verdictView(examined, (next) => {
     view.classList.add("busy");
-    guarded(verify(embedded, opened, place, next));
+    guarded(verify(embedded, place, next));
   });
   const before = place.querySelector(".verdict");
   if (before) before.replaceWith(view);

@@ -35,7 +35,9 @@ export function factsView({ predicate, subject }: Statement, items: readonly Rep
     ["Gaps", [counts.gaps.toLocaleString("en")]],
     [
       "Commits pushed",
-      commits.length === 0 ? [] : [list(commits.map(({ name, digest }) => `${digest["gitCommit"]} ${name}`))],
+      commits.length === 0
+        ? []
+        : [list(commits.map(({ name, digest }) => pushedText(name, digest["gitCommit"] ?? "")))],
     ],
     ["Root", [el("code", {}, shown(head.rootHash))]],
     ["Log", [shown(head.origin)]],
@@ -60,6 +62,10 @@ export function factsView({ predicate, subject }: Statement, items: readonly Rep
     ),
   );
 }
+
+/** Subjects without a ref of their own are named for the commit. */
+const pushedText = (name: string, commit: string): string =>
+  name === `commit/${commit}` ? commit : `${commit} ${name}`;
 
 const list = (lines: readonly string[]): HTMLElement =>
   el(

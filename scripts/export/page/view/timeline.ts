@@ -73,6 +73,11 @@ export function timelineView(items: readonly ReplayItem[]): HTMLElement {
     { class: "timeline", id: "timeline" },
     el("h2", {}, "Replay"),
     el(
+      "p",
+      { class: "caution" },
+      "This evidence does not verify: what follows may not be what was recorded. The findings say what is wrong.",
+    ),
+    el(
       "div",
       { class: "tools" },
       search,

@@ -18,7 +18,9 @@ export function verdictView(
   const { integrity, completeness, findings } = verified;
   const sound = integrity === "VALID";
   const look = sound ? (held.seal ? "good" : "open") : "bad";
-  const complete = { COMPLETE: sound ? "good" : "open", DEGRADED: "warn", INCOMPLETE: "bad" }[completeness];
+  const complete = { COMPLETE: look === "good" ? "good" : "open", DEGRADED: "warn", INCOMPLETE: "bad" }[
+    completeness
+  ];
   return el(
     "section",
     { class: "verdict", id: "verdict", "aria-live": "polite" },
