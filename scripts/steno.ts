@@ -52,8 +52,8 @@ const COMMANDS: Readonly<Record<string, Command>> = {
     usage: [
       "policy validate|test [DIR] [--json]",
       "policy explain FILE.json [--policies DIR] [--json]",
-      "policy explain --session PATH|s3://BUCKET/PREFIX --exchange ID [--policies DIR] [--endpoint URL] [--region NAME] [--json]",
-      "policy simulate PATH|s3://BUCKET/PREFIX [--policies DIR] [--since DAY] [--examples N] [--endpoint URL] [--region NAME] [--json]",
+      "policy explain --session PATH|s3://BUCKET/PREFIX --exchange ID [--policies DIR] [--identity FILE] [--keys DIR|s3://BUCKET/PREFIX] [--endpoint URL] [--region NAME] [--json]",
+      "policy simulate PATH|s3://BUCKET/PREFIX [--policies DIR] [--since DAY] [--examples N] [--identity FILE] [--keys DIR|s3://BUCKET/PREFIX] [--endpoint URL] [--region NAME] [--json]",
     ],
     does: "check policies, run their cases, say what each makes of a question, or what would have been decided by them",
     load: async () => (await import("./policy/policy.ts")).policy,

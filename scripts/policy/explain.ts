@@ -10,21 +10,14 @@ import type { PolicySet } from "#workers/policy/set/policy-set.ts";
 import { explained } from "./cases.ts";
 import { type Stop, stopOf } from "./clauses.ts";
 import { findingLine, openPolicies } from "./open.ts";
-import { placeOf, recordedQuestions } from "./recorded.ts";
+import { type PlaceOptions, placeOf, recordedQuestions } from "./recorded.ts";
 import { type Asked, askedOf, Situation } from "./situation.ts";
 
 export type ExplainOptions = {
   readonly policies: string;
   /** A question in a file, as `Situation` has it. */
   readonly file: string | undefined;
-  readonly recorded:
-    | {
-        readonly path: string;
-        readonly exchange: string;
-        readonly endpoint: string | undefined;
-        readonly region: string | undefined;
-      }
-    | undefined;
+  readonly recorded: (PlaceOptions & { readonly exchange: string }) | undefined;
   readonly json: boolean;
 };
 
@@ -85,12 +78,13 @@ async function written(path: string, set: PolicySet): Promise<Asked> {
 }
 
 async function recordedQuestion(
-  { path, exchange, endpoint, region }: NonNullable<ExplainOptions["recorded"]>,
+  options: NonNullable<ExplainOptions["recorded"]>,
   { env, err }: Terminal,
 ): Promise<readonly Asked[]> {
+  const { exchange, path } = options;
   if (!/^exc_[0-9A-HJKMNP-TV-Z]{26}$/.test(exchange))
     throw new UsageFault(`"${exchange}" is not the id of an exchange`);
-  const place = await placeOf(path, { endpoint, region, env });
+  const place = await placeOf(options, env);
   const report = (code: string, object: string, message: string) =>
     err(oneLine(`warning: ${code} ${object}: ${message}`));
   for await (const { decision, principal, asking } of recordedQuestions(place, 0, report)) {

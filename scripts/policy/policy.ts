@@ -4,6 +4,7 @@ import { readFlags, UsageFault } from "#scripts/cli/flags.ts";
 import { TERMINAL, type Terminal } from "#scripts/cli/terminal.ts";
 import { explain } from "./explain.ts";
 import { findingLine, openPolicies } from "./open.ts";
+import type { PlaceOptions } from "./recorded.ts";
 import { simulate } from "./simulate.ts";
 import { testPolicies } from "./test-policies.ts";
 
@@ -29,10 +30,12 @@ export async function policy(args: string[], terminal: Terminal = TERMINAL): Pro
         exchange: "text",
         endpoint: "text",
         region: "text",
+        identity: "text",
+        keys: "text",
         json: "flag",
       } as const;
       const { values, rest: files } = readFlags(rest, flags, 1);
-      const { session, exchange, endpoint, region } = values;
+      const { session, exchange } = values;
       if (
         (session === undefined) !== (exchange === undefined) ||
         (session === undefined) === (files[0] === undefined)
@@ -41,7 +44,7 @@ export async function policy(args: string[], terminal: Terminal = TERMINAL): Pro
       const recorded =
         session === undefined || exchange === undefined
           ? undefined
-          : { path: session, exchange, endpoint, region };
+          : { ...reading(session, values), exchange };
       const policies = await directory(values.policies ?? DIRECTORY);
       return explain({ policies, file: files[0], recorded, json: values.json === true }, terminal);
     }
@@ -52,17 +55,18 @@ export async function policy(args: string[], terminal: Terminal = TERMINAL): Pro
         examples: "text",
         endpoint: "text",
         region: "text",
+        identity: "text",
+        keys: "text",
         json: "flag",
       } as const;
       const { values, rest: paths } = readFlags(rest, flags, 1);
       const [path] = paths;
       if (path === undefined) throw new UsageFault("simulate needs the path of an archive or of a session");
-      const { endpoint, region } = values;
       const policies = await directory(values.policies ?? DIRECTORY);
       const since = sinceOf(values.since);
       const examples = examplesOf(values.examples);
       return simulate(
-        { policies, path, since, examples, json: values.json === true, endpoint, region },
+        { policies, recorded: reading(path, values), since, examples, json: values.json === true },
         terminal,
       );
     }
@@ -70,6 +74,11 @@ export async function policy(args: string[], terminal: Terminal = TERMINAL): Pro
       throw new UsageFault(`say policy ${VERBS.join(", policy ")}`);
   }
 }
+
+const reading = (
+  path: string,
+  { endpoint, region, identity, keys }: { readonly [K in keyof Omit<PlaceOptions, "path">]?: string },
+): PlaceOptions => ({ path, endpoint, region, identity, keys });
 
 async function directory(path: string): Promise<string> {
   const found = await stat(path).catch((cause: unknown) => {

@@ -2,13 +2,18 @@
 import { stat } from "node:fs/promises";
 import { resolve } from "node:path";
 import type { DecisionFrame, SessionStart } from "#durable/format/frame.ts";
-import { SEAL_NAME, sessionFolder } from "#durable/format/layout.ts";
+import type { SessionId } from "#durable/format/ids.ts";
+import { SEAL_NAME, sessionFolder, sessionKey } from "#durable/format/layout.ts";
 import type { Principal } from "#durable/format/principal.ts";
 import { type Asking, restore } from "#durable/format/question/asked.ts";
-import type { Report } from "#durable/proof/finding.ts";
+import { AgeUnreadable } from "#durable/proof/age/unreadable.ts";
+import { unsealWith } from "#durable/proof/age/unseal.ts";
 import { readSession } from "#durable/proof/read/session.ts";
 import type { Source } from "#durable/proof/read/source.ts";
+import { isSealed, type Unsealed, type Unsealing } from "#durable/proof/read/unsealed.ts";
 import { openHead } from "#durable/proof/seal.ts";
+import { UsageFault } from "#scripts/cli/flags.ts";
+import { identitiesIn } from "#scripts/encrypted/identity.ts";
 import { type BucketOptions, bucketSource, isBucketUrl } from "#scripts/verify/bucket.ts";
 import { folderSource } from "#scripts/verify/folder.ts";
 
@@ -22,14 +27,44 @@ export type RecordedQuestion = {
   readonly asking: Asking | undefined;
 };
 
-export type Place = { readonly source: Source; readonly below: string };
+/** Where what cannot be read is told. */
+export type Say = (code: string, object: string, message: string) => void;
+
+export type Place = {
+  readonly source: Source;
+  readonly below: string;
+  /** Opens encrypted sessions, with an auditor's identity. */
+  readonly unseal: Unsealing | undefined;
+};
+
+export type PlaceOptions = {
+  readonly path: string;
+  readonly endpoint: string | undefined;
+  readonly region: string | undefined;
+  /** A file of age identities, and where session keys are when not beside the sessions. */
+  readonly identity: string | undefined;
+  readonly keys: string | undefined;
+};
 
 /** An archive, or one session's folder. Throws a sentence when it is neither. */
-export async function placeOf(path: string, options: BucketOptions): Promise<Place> {
-  if (isBucketUrl(path)) {
-    const { source, only } = bucketSource(path, options);
-    return { source, below: only === undefined ? "sessions/" : sessionFolder(only) };
-  }
+export async function placeOf(options: PlaceOptions, env: BucketOptions["env"]): Promise<Place> {
+  const { path, endpoint, region, identity, keys } = options;
+  if (keys !== undefined && identity === undefined)
+    throw new UsageFault("--keys is where session keys are: give --identity FILE too, to open them with");
+  const bucket = { endpoint, region, env };
+  const { source, below } = isBucketUrl(path) ? inBucket(path, bucket) : await onDisk(path);
+  if (identity === undefined) return { source, below, unseal: undefined };
+  const given =
+    keys === undefined ? source : isBucketUrl(keys) ? bucketSource(keys, bucket).source : folderSource(keys);
+  return { source, below, unseal: unsealWith(given, await identitiesIn(identity)) };
+}
+
+function inBucket(path: string, options: BucketOptions) {
+  const { source, only } = bucketSource(path, options);
+  return { source, below: only === undefined ? "sessions/" : sessionFolder(only) };
+}
+
+async function onDisk(path: string) {
   const root = resolve(path);
   const found = await stat(root).catch((cause: unknown) => {
     throw new Error(`${path} cannot be read`, { cause });
@@ -43,9 +78,9 @@ export async function placeOf(path: string, options: BucketOptions): Promise<Pla
  * 1970. Throws when there is no sealed session. What is altered or missing is reported and left out; that nothing else is, is for `steno verify` to say.
  */
 export async function* recordedQuestions(
-  { source, below }: Place,
+  { source, below, unseal }: Place,
   since: number,
-  report: Report,
+  report: Say,
 ): AsyncGenerator<RecordedQuestion> {
   let seals = 0;
   for await (const key of source.list(below)) {
@@ -61,9 +96,28 @@ export async function* recordedQuestions(
     if (endedAt && Date.parse(endedAt) < since) continue;
     const folder = key.slice(0, key.length - SEAL_NAME.length);
     const frames = segments.filter(({ name }) => name.startsWith("frames-"));
-    yield* questionsIn({ source, folder, segments: frames, report, whole: false }, session, since);
+    const opened = frames.some(isSealed) ? await openedBy(unseal, session) : undefined;
+    if (typeof opened === "string") report("session_encrypted", folder || session, opened);
+    else
+      yield* questionsIn(
+        { source, folder, segments: frames, report, whole: false, unsealed: opened },
+        session,
+        since,
+      );
   }
   if (seals === 0) throw new Error("there is no sealed session here");
+}
+
+/** What opens the session's segments, or why nothing does. */
+async function openedBy(unseal: Unsealing | undefined, session: SessionId): Promise<Unsealed | string> {
+  if (!unseal) return "it is encrypted: give --identity FILE, and --keys where session keys are elsewhere";
+  try {
+    const own = await unseal.keyOf(session);
+    return own ? unseal.open(own) : `its key is not there: ${sessionKey(session)}`;
+  } catch (error) {
+    if (!(error instanceof AgeUnreadable)) throw error;
+    return `its key is not for this identity: ${error.message}`;
+  }
 }
 
 async function* questionsIn(

@@ -4,19 +4,17 @@ import { oneLine, type Terminal } from "#scripts/cli/terminal.ts";
 import { decider } from "#workers/policy/decide.ts";
 import { misfit } from "#workers/policy/question/shape.ts";
 import { findingLine, openPolicies } from "./open.ts";
-import { placeOf, type RecordedQuestion, recordedQuestions } from "./recorded.ts";
+import { type PlaceOptions, placeOf, type RecordedQuestion, recordedQuestions } from "./recorded.ts";
 import { approvers } from "./test-policies.ts";
 
 export type SimulateOptions = {
   readonly policies: string;
-  readonly path: string;
   /** Milliseconds since 1970. */
   readonly since: number;
   /** How many of each change are shown. */
   readonly examples: number;
   readonly json: boolean;
-  readonly endpoint: string | undefined;
-  readonly region: string | undefined;
+  readonly recorded: PlaceOptions;
 };
 
 type Example = {
@@ -40,7 +38,7 @@ type Change = {
 
 /** Exit 0: nothing would change; 1: something would; 2: policies or sessions could not be read. */
 export async function simulate(options: SimulateOptions, { env, out, err }: Terminal): Promise<number> {
-  const { policies, path, since, examples, json, endpoint, region } = options;
+  const { policies, recorded: place, since, examples, json } = options;
   const opened = await openPolicies(policies);
   if ("errors" in opened) {
     for (const error of opened.errors) err(`error: ${findingLine(error, policies)}`);
@@ -48,7 +46,7 @@ export async function simulate(options: SimulateOptions, { env, out, err }: Term
   }
   const { set } = opened;
   const decide = decider(opened.cedar, set);
-  const place = await placeOf(path, { endpoint, region, env });
+  const sealed = await placeOf(place, env);
   const sessions = new Set<string>();
   const changes = new Map<string, Change>();
   const count = { decisions: 0, unasked: 0, unknown: 0, changed: 0 };
@@ -57,7 +55,7 @@ export async function simulate(options: SimulateOptions, { env, out, err }: Term
     unread++;
     err(oneLine(`warning: ${code} ${object}: ${message}`));
   };
-  for await (const recorded of recordedQuestions(place, since, report)) {
+  for await (const recorded of recordedQuestions(sealed, since, report)) {
     sessions.add(recorded.session);
     count.decisions++;
     const { asking, principal, decision } = recorded;

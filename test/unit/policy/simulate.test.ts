@@ -2,10 +2,13 @@
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
+import { Encrypter, generateX25519Identity, identityToRecipient } from "age-encryption";
 import { afterAll, beforeAll, beforeEach, expect, test } from "vitest";
 import type { RecordedDecision } from "#durable/format/decision.ts";
+import { sessionKey } from "#durable/format/layout.ts";
 import { abridge } from "#durable/format/question/asked.ts";
 import type { Question } from "#durable/format/question/question.ts";
+import { sha256, toHex, utf8 } from "#durable/proof/bytes.ts";
 import { policy } from "#scripts/policy/policy.ts";
 import { Archive, type Objects, type Recording } from "../proof/recording.ts";
 import { facts, onRef, onRepository } from "./asking.ts";
@@ -156,6 +159,55 @@ test("what is altered is said and left out, and the exit says that not all could
   expect(await run("simulate", write("bent", bent), "--policies", other)).toBe(2);
   expect(complained[0]).toContain(`warning: segment_altered ${key}`);
   expect(said.at(-1)).toMatch(/^1 of 1 decisions in 1 sessions/);
+});
+
+test("encrypted sessions are read with an auditor's identity, and without it named as unread", async () => {
+  const own = await generateX25519Identity();
+  const auditor = await generateX25519Identity();
+  const encrypted = async (bytes: Uint8Array, identity: string) => {
+    const encrypter = new Encrypter();
+    encrypter.addRecipient(await identityToRecipient(identity));
+    return encrypter.encrypt(bytes);
+  };
+  const sealed: Objects = new Map();
+  const seal = JSON.parse(Buffer.from(objects.get(`${folder}seal.sigstore.json`) ?? []).toString());
+  const statement = JSON.parse(Buffer.from(seal.dsseEnvelope.payload, "base64").toString());
+  for (const entry of statement.predicate.segments) {
+    const age = await encrypted(objects.get(`${folder}${entry.name}`) ?? new Uint8Array(), own);
+    entry.name += ".age";
+    entry.bytes = age.byteLength;
+    entry.sha256 = toHex(sha256(age));
+    sealed.set(`${folder}${entry.name}`, new Uint8Array(age));
+  }
+  // Who signed it is not what simulation looks at.
+  seal.dsseEnvelope.payload = Buffer.from(JSON.stringify(statement)).toString("base64");
+  sealed.set(`${folder}seal.sigstore.json`, utf8(JSON.stringify(seal)));
+  const keys = new Map([
+    [sessionKey(statement.predicate.session), new Uint8Array(await encrypted(utf8(`${own}\n`), auditor))],
+  ]);
+  const [at, keysAt, identity, stranger] = [
+    write("sealed", sealed),
+    write("keys", keys),
+    join(top, "auditor"),
+    join(top, "other"),
+  ];
+  writeFileSync(identity, `${auditor}\n`);
+  writeFileSync(stranger, `${await generateX25519Identity()}\n`);
+
+  expect(await run("simulate", at, "--policies", other)).toBe(2);
+  expect(complained).toEqual([
+    expect.stringContaining(`session_encrypted ${folder}: it is encrypted: give --identity`),
+  ]);
+  expect(await run("simulate", at, "--policies", other, "--identity", stranger, "--keys", keysAt)).toBe(2);
+  expect(complained[1]).toContain("its key is not for this identity");
+  expect(await run("simulate", at, "--policies", other, "--identity", identity)).toBe(2);
+  expect(complained[2]).toContain("its key is not there");
+  said = [];
+  expect(
+    await run("simulate", at, "--policies", other, "--identity", identity, "--keys", keysAt, "--json"),
+  ).toBe(1);
+  expect(JSON.parse(said[0] ?? "")).toMatchObject({ sessions: 1, decisions: 7, changed: 3 });
+  await expect(run("simulate", at, "--policies", other, "--keys", keysAt)).rejects.toThrow("--identity");
 });
 
 test("a place without sessions, a day that is none and policies that do not load are errors", async () => {
