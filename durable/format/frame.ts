@@ -61,6 +61,7 @@ export type GitFrame = {
   readonly pack?: PackSummary;
   readonly commits?: readonly Commit[];
   readonly changes?: Changes;
+  readonly diffs?: readonly TextDiff[];
   /** Why what changes could not be told, or not all of it: the server lacks filters, say, or too much changes. */
   readonly uncompared?: string;
 };
@@ -75,6 +76,16 @@ export type Changes = {
   readonly base: string | null;
   readonly paths: readonly ChangedPath[];
   /** How many paths are left out here; the recorded body has them. */
+  readonly omitted?: number;
+};
+/** What changes in a text file of a ref's update. Only for some files of a push: small ones, and not too many. */
+export type TextDiff = {
+  readonly ref: string;
+  readonly path: string;
+  readonly ids: readonly [old: string, next: string];
+  /** Hunks as `git diff` writes them, three lines around each. */
+  readonly patch: string;
+  /** Letters that are left out at its end. */
   readonly omitted?: number;
 };
 /** As `git diff --raw --no-renames` has it: added, modified, deleted, or made another type. */

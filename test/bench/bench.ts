@@ -1,5 +1,5 @@
 // `npm run bench`: what a request, a clone, a push and a large body cost through Steno, beside what they cost without.
-// --only small|latency|git|bulk|disk|policy (repeatable)   --quick a few seconds each, to see that it runs
+// --only small|latency|git|push|bulk|disk|policy|fuzz (repeatable)   --quick a few seconds each, to see that it runs
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { cpus, loadavg, release, tmpdir } from "node:os";
 import { join } from "node:path";
@@ -12,12 +12,18 @@ import { cachedRepository, measureGit, serveRepository } from "./git.ts";
 import { measureLatency } from "./latency.ts";
 import { type Row, table } from "./measure.ts";
 import { measurePolicy } from "./policy.ts";
+import { agree } from "./push/agree.ts";
+import { fuzz, packsOf } from "./push/fuzz.ts";
+import { measureInspection } from "./push/inspect.ts";
+import { measurePack } from "./push/pack.ts";
 import { measureDisturbed, SLOWER_US, slowFsync } from "./slow-disk.ts";
 import { measureSmall, openSessions, tokenFile } from "./small.ts";
 import { bareWorkerd, direct, nginx, startIdentity, steno, type Target } from "./targets.ts";
 
-const PARTS = ["small", "latency", "git", "bulk", "disk", "policy"] as const;
+const PARTS = ["small", "latency", "git", "push", "bulk", "disk", "policy", "fuzz"] as const;
 type Part = (typeof PARTS)[number];
+/** These need no servers. */
+const ALONE: ReadonlySet<Part> = new Set(["policy", "fuzz"]);
 
 interface Size {
   readonly seconds: number;
@@ -48,7 +54,11 @@ async function main(): Promise<void> {
   try {
     if (parts.includes("policy"))
       show("One decision, of Cedar in Node", await measurePolicy(values.quick ? 200 : 2000));
-    if (parts.some((part) => part !== "policy"))
+    if (parts.includes("fuzz")) {
+      show("Bent input", await fuzz(await packsOf(directory), values.quick ? 6 : 180));
+      show("Changed paths", await agree(values.quick ? 10 : 300));
+    }
+    if (parts.some((part) => !ALONE.has(part)))
       await bench(parts, values.quick ? QUICK : FULL, directory, show);
   } finally {
     rmSync(directory, { recursive: true, force: true, maxRetries: 5 });
@@ -80,7 +90,7 @@ async function bench(parts: readonly Part[], size: Size, directory: string, show
     const node = (topology: "single" | "split", name: string, preload?: ReturnType<typeof slowFsync>) =>
       steno(topology, upstreams, { directory: join(directory, name), issuer: oidc.issuer, preload });
     const file = tokenFile(directory, "tokens", tokens);
-    if (parts.some((part) => part !== "disk" && part !== "policy")) {
+    if (parts.some((part) => part !== "disk" && !ALONE.has(part))) {
       const targets: Target[] = [
         direct(upstreams),
         begun(await nginx(upstreams, directory)),
@@ -157,6 +167,15 @@ async function steady(
     const { clone, push } = await measureGit(targets, git, rounds);
     show(`Clone of ${size.megabytes} MB in ${size.commits} commits`, clone);
     show(`Push of ${size.megabytes} MB in ${size.commits} commits`, push);
+  }
+  if (parts.includes("push")) {
+    const source = await cachedRepository(size);
+    const git = { server, source, token, directory: join(directory, "work") };
+    show("Reading a pack", await measurePack(source, directory, rounds));
+    show(
+      `Push of ${size.megabytes} MB, inspected no further than its refs, and in full`,
+      await measureInspection(targets, git, rounds),
+    );
   }
   if (parts.includes("bulk"))
     show("One large body", await measureBulk(targets, token, size.bodies, Math.min(rounds, 2)));

@@ -83,7 +83,7 @@ async function timed(target: Target, work: () => Promise<unknown>): Promise<Take
   return { seconds: (performance.now() - began) / 1000, cpu: (cpuOf(pids) - before) / 1000 };
 }
 
-function git(target: Target, { token, directory }: GitParts, args: string[]): Promise<string> {
+export function git(target: Target, { token, directory }: GitParts, args: string[]): Promise<string> {
   mkdirSync(directory, { recursive: true });
   // In a file: command lines are in the message of an error.
   const config = join(directory, target.guarded ? "guarded" : "open");

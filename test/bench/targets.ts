@@ -34,6 +34,9 @@ export interface Preload {
 
 const LOG_TAIL = 3000;
 
+/** The connection that leads where `git` does, and is inspected no further than its refs. */
+export const INSPECT_REFS = "git-refs";
+
 /** Principals, each with a session of its own. */
 export const PRINCIPALS = 16;
 
@@ -120,7 +123,16 @@ export async function steno(
   const node = await startNode({
     directory,
     issuer,
-    connections: names.map((name) => ({ name, kind: "git", upstream: upstreams[name] })),
+    connections: [
+      // The large bodies are no packs.
+      ...names.map((name) => ({
+        name,
+        kind: "git",
+        upstream: upstreams[name],
+        inspect: name === "bulk" ? "refs" : "full",
+      })),
+      { name: INSPECT_REFS, kind: "git", upstream: upstreams.git, inspect: "refs" },
+    ],
     serve: topology === "single" ? { topology } : { topology, fronts: 1 },
     env,
   });

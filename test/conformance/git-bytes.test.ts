@@ -262,7 +262,7 @@ describe("a push that no git sends this way", () => {
     expect(await at(branch)).toBe(id);
     expect(
       site.tap.passed
-        .find(({ method }) => method === "POST")
+        .find(({ method, url }) => method === "POST" && url.endsWith("git-receive-pack"))
         ?.body()
         .equals(body),
     ).toBe(true);
@@ -279,7 +279,7 @@ describe("a push that no git sends this way", () => {
     expect(await at("squeezed")).toBe(id);
     expect(
       site.tap.passed
-        .find(({ method }) => method === "POST")
+        .find(({ method, url }) => method === "POST" && url.endsWith("git-receive-pack"))
         ?.body()
         .equals(bytes),
     ).toBe(true);

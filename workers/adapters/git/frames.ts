@@ -1,5 +1,5 @@
 /** What a push says, cut into `git` frames, and operations cut to fit the one line of their request frame. */
-import type { Changes, Commit, GitFrame } from "#durable/format/frame.ts";
+import type { Changes, Commit, GitFrame, TextDiff } from "#durable/format/frame.ts";
 import type { GitOperation, RefUpdate } from "#durable/format/operation.ts";
 import { cut } from "./pack/commit.ts";
 import type { PackContents } from "./pack/pack.ts";
@@ -12,7 +12,11 @@ const CHANGES_MAX = 8 * 1024 * 1024;
 
 type PushFrame = Omit<GitFrame, "x">;
 /** What a push changes, as far as it was told. */
-export type Told = { readonly changes: readonly Changes[]; readonly uncompared?: string };
+export type Told = {
+  readonly changes: readonly Changes[];
+  readonly diffs?: readonly TextDiff[];
+  readonly uncompared?: string;
+};
 
 /** Updates first, then the pack's summary, the commits in the pack's order, and what changes. */
 export function pushFrames(
@@ -24,10 +28,18 @@ export function pushFrames(
   const summary: PushFrame[] = contents ? [{ k: "git", pack: contents.summary }] : [];
   const commits = pieces((contents?.commits ?? []).map(fitting));
   const commitFrames = commits.map((piece): PushFrame => ({ k: "git", commits: piece }));
-  const { uncompared } = told;
+  const { uncompared, diffs = [] } = told;
+  const diffFrames = pieces(diffs.map(fittingDiff)).map((piece): PushFrame => ({ k: "git", diffs: piece }));
   const reason: PushFrame[] =
     uncompared === undefined ? [] : [{ k: "git", uncompared: cut(uncompared, 1024) }];
-  return [...updateFrames, ...summary, ...commitFrames, ...changeFrames(told.changes), ...reason];
+  return [
+    ...updateFrames,
+    ...summary,
+    ...commitFrames,
+    ...changeFrames(told.changes),
+    ...diffFrames,
+    ...reason,
+  ];
 }
 
 function changeFrames(all: readonly Changes[]): readonly PushFrame[] {
@@ -72,6 +84,14 @@ export function abridged<Op extends GitOperation>(operation: Op): Op | undefined
 /** Only a filter or a list of bounds can be long, and only in a request nobody's git sends. */
 const short = (value: unknown): unknown =>
   typeof value === "string" && value.length > 2048 ? cut(value, 1024) : value;
+
+/** A diff that fits into a frame of its own. */
+function fittingDiff(diff: TextDiff): TextDiff {
+  let { patch } = diff;
+  while (jsonBytes({ ...diff, patch }) > JSON_MAX) patch = patch.slice(0, patch.length / 2);
+  const omitted = (diff.omitted ?? 0) + diff.patch.length - patch.length;
+  return { ...diff, patch: patch.replace(/[\ud800-\udbff]$/, ""), ...(omitted > 0 && { omitted }) };
+}
 
 /** A commit that fits into a frame of its own: control characters take six bytes of JSON each. */
 function fitting(commit: Commit): Commit {

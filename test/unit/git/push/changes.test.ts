@@ -161,7 +161,7 @@ test("the next push to a repository is compared with what the last one brought, 
     {},
     "again",
   );
-  expect([first.looks, second.looks]).toEqual([1, 0]);
+  expect([first.looks, second.looks]).toEqual([2, 0]);
   expect(second.changes[0] && asRaw(second.changes[0])).toEqual(await rawDiff(workspace, path, two, three));
 });
 

@@ -62,8 +62,7 @@ export function script(seed: number, commits: number): string {
     }
   }
   // A side branch must exist to be named.
-  if (!lines.includes("commit refs/heads/side"))
-    lines.push("reset refs/heads/side", "from refs/heads/main^0");
+  if (!lines.includes("commit refs/heads/side")) lines.push("reset refs/heads/side", "from refs/heads/main");
   return `${lines.join("\n")}\n`;
 }
 

@@ -6,9 +6,10 @@ import { idLengthOf, type ObjectFormat } from "../pack/bytes.ts";
 import { Comparison } from "./compare.ts";
 import type { KnownObjects } from "./known-objects.ts";
 
-/** Changed paths that are kept of one comparison, and trees that are read for one push. */
+/** Changed paths that are kept of one comparison, trees that are read for one push, and bytes that are had again for it. */
 const PATHS_MAX = 100_000;
 const READS_MAX = 200_000;
+const LOOKS_MAX = 5_000;
 /** Tags of tags of tags. */
 const PEELS_MAX = 8;
 
@@ -41,6 +42,7 @@ class Push {
   readonly #touched = new Set<string>();
   #truncated = false;
   #reads = 0;
+  readonly #looksBefore: number;
 
   constructor(
     updates: readonly RefUpdate[],
@@ -51,6 +53,7 @@ class Push {
     this.#updates = updates;
     this.#commits = new Map(commits.map((commit) => [commit.id, commit]));
     this.#objects = objects;
+    this.#looksBefore = objects.looks();
     this.#format = format;
   }
 
@@ -129,7 +132,7 @@ class Push {
     if (after === undefined || (old !== undefined && before === undefined)) return undefined;
     const trees = async (id: string) => {
       this.#reads += 1;
-      if (this.#reads > READS_MAX) {
+      if (this.#reads > READS_MAX || this.#objects.looks() - this.#looksBefore > LOOKS_MAX) {
         this.#truncated = true;
         return undefined;
       }

@@ -26,8 +26,9 @@ export type Bounds = {
   readonly small: number;
   /** Deltas between an object and a whole one. */
   readonly depth: number;
-  /** Bytes of recent objects that are held. */
+  /** Bytes of recent files that are held, and of recent commits, trees and tags, which are looked at again. */
   readonly recent: number;
+  readonly history: number;
   /** Bytes that may be inflated and made, at least, and for each byte of the pack. */
   readonly workLeast: number;
   readonly workRatio: number;
@@ -42,6 +43,7 @@ export const BOUNDS: Bounds = {
   small: MB,
   depth: 4_095,
   recent: 32 * MB,
+  history: 48 * MB,
   workLeast: 1024 * MB,
   workRatio: 256,
 };
@@ -77,12 +79,15 @@ export async function readWholePack(
 export class WholePack {
   readonly table: ObjectTable;
   version = 0;
+  /** How often bytes had to be had again. */
+  looks = 0;
   readonly #source: PackSource;
   readonly #format: ObjectFormat;
   readonly #see: (object: Settled) => void;
   readonly #bounds: Bounds;
   readonly #idLength: number;
-  readonly #recent: Recent<number>;
+  readonly #files: Recent<number>;
+  readonly #history: Recent<number>;
   /** Deltas that are not settled, with what their base is. */
   readonly #waiting = new Map<number, number | string>();
   #end = 0;
@@ -100,7 +105,8 @@ export class WholePack {
     this.#bounds = bounds;
     this.#idLength = idLengthOf(format);
     this.table = new ObjectTable(this.#idLength);
-    this.#recent = new Recent(bounds.recent);
+    this.#files = new Recent(bounds.recent);
+    this.#history = new Recent(bounds.history);
   }
 
   async read(): Promise<void> {
@@ -145,7 +151,10 @@ export class WholePack {
 
   async #object(arriving: ArrivingPack): Promise<void> {
     const at = arriving.offset;
-    await arriving.fill(20 + this.#idLength);
+    const more = await arriving.fill(20 + this.#idLength);
+    // What is left could only be the checksum: read as an object it would be refused for something it is not.
+    if (!more && arriving.held.byteLength <= this.#idLength)
+      throw broken("it has fewer objects than it says, or is cut off");
     const entry = readEntry(arriving.held, 0, this.#idLength);
     if (!entry) throw broken("an object is cut off");
     arriving.consume(entry.data);
@@ -175,7 +184,7 @@ export class WholePack {
     const index = this.table.add(at, base);
     const delta = await arriving.inflate(size);
     const kind = base < 0 ? undefined : this.table.kind(base);
-    const held = base < 0 ? undefined : this.#recent.get(base);
+    const held = kind && this.#recent(kind).get(base);
     if (kind && held) this.#apply(index, kind, held, delta, arriving.offset);
     else this.#waiting.set(index, "id" in is && base < 0 ? is.id : base);
   }
@@ -234,7 +243,7 @@ export class WholePack {
 
   #settleContent(index: number, kind: Kind, content: Bytes): void {
     const id = this.#hashOf(kind, content.byteLength).update(content).digest();
-    this.#recent.keep(index, content);
+    this.#recent(kind).keep(index, content);
     this.#settle(index, kind, content.byteLength, id, content);
   }
 
@@ -242,6 +251,8 @@ export class WholePack {
     this.table.settle(index, kind, size, id);
     this.#see({ kind, id: this.table.id(index), size, content });
   }
+
+  #recent = (kind: Kind): Recent<number> => (kind === "blob" ? this.#files : this.#history);
 
   #hashOf(kind: Kind, size: number) {
     return createHash(this.#format).update(`${kind} ${size}\0`);
@@ -251,11 +262,12 @@ export class WholePack {
   async #content(index: number): Promise<Bytes> {
     const deltas: number[] = [];
     let at = index;
-    let content = this.#recent.get(at);
+    const recent = this.#recent(this.table.kind(index) ?? "blob");
+    let content = recent.get(at);
     while (!content && this.table.base(at) >= 0) {
       deltas.push(at);
       at = this.table.base(at);
-      content = this.#recent.get(at);
+      content = recent.get(at);
     }
     if (!content && this.table.size(at) > this.#bounds.held) throw tooLarge(this.#bounds.held);
     let made = content ?? (await this.#inflateAgain(at));
@@ -263,7 +275,7 @@ export class WholePack {
       this.#spend(this.table.size(delta), this.#end);
       made = applyDelta(made, await this.#inflateAgain(delta), this.#bounds.held);
     }
-    this.#recent.keep(index, made);
+    recent.keep(index, made);
     return made;
   }
 
@@ -271,6 +283,7 @@ export class WholePack {
   async #inflateAgain(index: number): Promise<Bytes> {
     const offset = this.table.offset(index);
     const end = index + 1 < this.table.count ? this.table.offset(index + 1) : this.#end;
+    this.looks += 1;
     const bytes = await this.#source.again(offset, end - offset);
     const entry = readEntry(bytes, 0, this.#idLength);
     if (!entry) throw new Error("an object that was read is not there any more");

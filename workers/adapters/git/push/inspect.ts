@@ -9,6 +9,7 @@ import { compareAll } from "../change/changes.ts";
 import { factsOf } from "../change/facts.ts";
 import { KnownObjects } from "../change/known-objects.ts";
 import { lookFetch, lookRequest, readAnswer, WANTS_MAX } from "../change/look.ts";
+import { oldFiles, textDiffs } from "../change/text.ts";
 import type { Endpoint } from "../endpoint.ts";
 import { abridged, pushFrames, type Told } from "../frames.ts";
 import { ancestryFetch, ancestryQuery, ancestryRequest, settleUpdate } from "../history/ancestry.ts";
@@ -162,7 +163,8 @@ async function compared(known: Known, objects: KnownObjects, looks: number): Pro
   const { push, content, format, around } = known;
   const { changes, missing, truncated } = await compareAll(push.updates, content.commits, objects, format);
   const incomplete = truncated ? "more changes than this gateway compares" : undefined;
-  if (missing.length === 0) return told(known, { changes, ...(incomplete && { uncompared: incomplete }) });
+  if (missing.length === 0)
+    return withDiffs(known, objects, { changes, ...(incomplete && { uncompared: incomplete }) });
   if (missing.length > WANTS_MAX || looks >= LOOKS_MAX)
     return told(known, { changes, uncompared: `${missing.length} objects of the server would be needed` });
   const asked = { wants: missing, filter: "blob:none" } as const;
@@ -178,6 +180,23 @@ async function compared(known: Known, objects: KnownObjects, looks: number): Pro
       : told(known, { changes, uncompared: reason });
   };
   return { ...told(known), unsettled: { look, settle } };
+}
+
+/** With diffs of text files. Old versions that nobody has are asked for; without an answer only new files have one. */
+async function withDiffs(known: Known, objects: KnownObjects, what: Told): Promise<GitInspected> {
+  const { push, format, around } = known;
+  const done = async () => told(known, { ...what, diffs: await textDiffs(what.changes, objects) });
+  const wants = await oldFiles(what.changes, objects);
+  if (wants.length === 0) return done();
+  const asked = { wants, filter: undefined } as const;
+  const look = lookOf(lookFetch(push.repository, asked, format), lookRequest(asked, format), around);
+  const settle = async (answer: Bytes | undefined): Promise<GitInspected> => {
+    await readAnswer(answer, format, ({ kind, id, content }) => {
+      if (content && kind === "blob") objects.add(id, kind, content);
+    });
+    return done();
+  };
+  return { ...told(known, what), unsettled: { look, settle } };
 }
 
 /** The push as it is told to policy and to the record. */
