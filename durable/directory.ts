@@ -1,8 +1,9 @@
 /** DirectoryObject: which sessions there are, which one a principal's next exchange joins, and how much waits for the archive. */
 import { DurableObject } from "cloudflare:workers";
+import { type Asked, CUSTODY_MIGRATION, Custody } from "#durable/custody/custody.ts";
 import { mintSessionId, type SessionId } from "#durable/format/ids.ts";
 import { asPseudonym, isPseudonym, type Principal, principalKey } from "#durable/format/principal.ts";
-import type { Opening, SessionView } from "#durable/format/tape.ts";
+import type { Answer, Opening, SessionView } from "#durable/format/tape.ts";
 import { migrate } from "#durable/store/migrations.ts";
 import { alert, type Means } from "./means.ts";
 
@@ -11,6 +12,7 @@ const MIGRATIONS: readonly string[] = [
    CREATE UNIQUE INDEX open_key ON session(key) WHERE status = 'open';
    CREATE INDEX unsealed ON session(status) WHERE status <> 'sealed';`,
   "CREATE INDEX owner ON session(view ->> '$.principal.issuer', view ->> '$.principal.subject', id)",
+  CUSTODY_MIGRATION,
 ];
 
 /** How often sessions that are not sealed are looked after. */
@@ -40,9 +42,18 @@ class Openings {
 }
 
 export abstract class DirectoryObject extends DurableObject {
-  protected abstract readonly means: Pick<Means, "now" | "random" | "wake" | "limits" | "pseudonym">;
+  protected abstract readonly means: Pick<
+    Means,
+    "now" | "random" | "wake" | "limits" | "pseudonym" | "archive" | "keys" | "ledger"
+  >;
   readonly #sql = this.ctx.storage.sql;
   readonly #openings = new Openings();
+  readonly #custody = new Custody(this.#sql, () => ({
+    ...this.means,
+    say: async (key, attestation) => {
+      await this.means.ledger.bundle(await this.means.ledger.attest(key, attestation));
+    },
+  }));
   /** When each session was last woken; of what an earlier run left nothing is known. */
   readonly #woken = new Map<string, number>();
 
@@ -86,7 +97,7 @@ export abstract class DirectoryObject extends DurableObject {
 
   async find(session: SessionId): Promise<{ key: string; view: SessionView } | undefined> {
     const [row] = this.#sql.exec("SELECT key, view FROM session WHERE id = ?", session).toArray();
-    return row && { key: String(row["key"]), view: JSON.parse(String(row["view"])) as SessionView };
+    return row && { key: String(row["key"]), view: this.#viewOf(row["view"]) };
   }
 
   async list(of?: Principal): Promise<SessionView[]> {
@@ -106,7 +117,12 @@ export abstract class DirectoryObject extends DurableObject {
     return this.#sql
       .exec(query, ...args)
       .toArray()
-      .map((row) => JSON.parse(String(row["view"])) as SessionView);
+      .map((row) => this.#viewOf(row["view"]));
+  }
+
+  #viewOf(text: unknown): SessionView {
+    const view = JSON.parse(String(text)) as SessionView;
+    return view.status === "sealed" ? { ...view, ...this.#custody.viewOf(view.session) } : view;
   }
 
   /** News may arrive out of order: a session never goes back from its end. */
@@ -123,6 +139,44 @@ export abstract class DirectoryObject extends DurableObject {
     );
     if (view.status === "sealed") this.#woken.delete(view.session);
     else await this.#round();
+  }
+
+  /** Destroys the key of a sealed session. Returns when it is begun: an archive that is down does not make it forgotten. */
+  async erase(session: SessionId, asked: Asked): Promise<Answer<SessionView>> {
+    return this.#inCustody(session, (view) =>
+      isPseudonym(view.principal)
+        ? this.#custody.askErasure(session, asked)
+        : `session ${session} is not encrypted: what is in the archive stays readable`,
+    );
+  }
+
+  /** While it is set the session cannot be erased, here or, where the archive has such a thing, there. */
+  async legalHold(session: SessionId, state: "set" | "lifted", asked: Asked): Promise<Answer<SessionView>> {
+    return this.#inCustody(session, () => this.#custody.askHold(session, state, asked));
+  }
+
+  async #inCustody(
+    session: SessionId,
+    ask: (view: SessionView) => string | undefined,
+  ): Promise<Answer<SessionView>> {
+    const found = await this.find(session);
+    if (!found) return { no: { code: "unknown_path", message: `there is no session ${session}` } };
+    const { status } = found.view;
+    const wrong = status === "sealed" ? ask(found.view) : `session ${session} is not sealed yet`;
+    if (wrong !== undefined) return { no: { code: "not_erasable", message: wrong } };
+    await this.#round();
+    await this.#work(session);
+    const after = await this.find(session);
+    return { ok: after?.view ?? found.view };
+  }
+
+  /** What fails is kept, and tried again at every round. */
+  async #work(session: SessionId): Promise<void> {
+    try {
+      await this.#custody.work(session);
+    } catch (cause) {
+      alert("custody_delayed", { session, cause: String(cause) });
+    }
   }
 
   /** Wakes what an earlier run left behind: nobody else may ever ask for those sessions again. */
@@ -142,7 +196,9 @@ export abstract class DirectoryObject extends DurableObject {
         alert("not_woken", { session, cause: String(cause) });
       }
     }
-    if (unsealed.length > 0) await this.#round();
+    const pending = this.#custody.pending();
+    for (const session of pending) await this.#work(session);
+    if (unsealed.length + pending.length > 0) await this.#round();
   }
 
   async #round(): Promise<void> {

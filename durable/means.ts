@@ -1,10 +1,11 @@
 /** What the objects need of the world around them. The recorder service builds it from its bindings. */
 
+import type { Asked } from "#durable/custody/custody.ts";
 import type { NotBefore } from "#durable/format/head.ts";
 import type { SessionId } from "#durable/format/ids.ts";
 import type { Attestation } from "#durable/format/log/attestation.ts";
 import type { Principal } from "#durable/format/principal.ts";
-import type { Opening, SessionView } from "#durable/format/tape.ts";
+import type { Answer, Opening, SessionView } from "#durable/format/tape.ts";
 import type { LogSigner } from "#durable/proof/log/checkpoint.ts";
 import type { Archive } from "#durable/store/archive.ts";
 import type { KeyStore } from "#durable/store/keys/key-store.ts";
@@ -49,6 +50,8 @@ export interface Directory {
   find(session: SessionId): Promise<{ readonly key: string; readonly view: SessionView } | undefined>;
   /** The newest 1,000, of everybody or of one principal; newest first. */
   list(of?: Principal): Promise<readonly SessionView[]>;
+  erase(session: SessionId, asked: Asked): Promise<Answer<SessionView>>;
+  legalHold(session: SessionId, state: "set" | "lifted", asked: Asked): Promise<Answer<SessionView>>;
   /** A session tells what became of it; the directory keeps the newest. */
   tell(view: SessionView): Promise<void>;
 }

@@ -63,6 +63,16 @@ const COMMANDS: Readonly<Record<string, Command>> = {
     does: "who asked for what, when, and what was decided; and whether that is what was sealed",
     load: async () => (await import("./replay/replay.ts")).replay,
   },
+  erase: {
+    usage: "erase ID --reason CASE [--console URL] [--json]",
+    does: "destroy the key of an encrypted session; the log says by whom and for which case",
+    load: async () => (await import("./cli/custody.ts")).erase,
+  },
+  "legal-hold": {
+    usage: "legal-hold set|lift ID --reason CASE [--console URL] [--json]",
+    does: "forbid that a session is erased, or allow it again",
+    load: async () => (await import("./cli/custody.ts")).legalHold,
+  },
   keys: {
     usage: "keys init|show|share [--to age1…,…] [--identity FILE] [ID…] [--config steno.toml] [--json]",
     does: "make the node's keys, show the public ones, or encrypt session keys to more auditors",

@@ -16,10 +16,11 @@ export class Console extends WorkerEntrypoint<Env> {
 }
 
 function consoleApp(env: Env): App {
-  const { settings, read, kill, issuers } = consoleEnv(env);
+  const { settings, read, kill, custody, issuers } = consoleEnv(env);
   return consoleApi({
     read,
     kill,
+    custody,
     roles: settings.roles,
     authenticate: makeAuthenticator({
       issuers: settings.issuers,

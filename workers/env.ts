@@ -2,7 +2,7 @@
 import * as v from "valibot";
 import type { Evaluator } from "#workers/contract/evaluator.ts";
 import type { Issuers } from "#workers/contract/issuers.ts";
-import type { Append, Kill, Read, Spool } from "#workers/contract/recorder.ts";
+import type { Append, Custody, Kill, Read, Spool } from "#workers/contract/recorder.ts";
 import {
   ConsoleSettings,
   EgressSettings,
@@ -88,6 +88,7 @@ export const consoleEnv = once((env) => {
     settings: parse(ConsoleSettings, env, "CONSOLE_SETTINGS"),
     read: binding<Read>(env, "READ"),
     kill: binding<Kill>(env, "KILL"),
+    custody: binding<Custody>(env, "CUSTODY"),
     issuers: binding<Issuers>(env, "ISSUERS"),
   };
 });

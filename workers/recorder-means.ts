@@ -70,6 +70,8 @@ function makeMeans(raw: Env): Means {
       resolve: (key, opening) => directoryOf(env.directory).resolve(key, opening),
       find: (session) => directoryOf(env.directory).find(session),
       list: (of) => directoryOf(env.directory).list(of),
+      erase: (session, asked) => directoryOf(env.directory).erase(session, asked),
+      legalHold: (session, state, asked) => directoryOf(env.directory).legalHold(session, state, asked),
       tell: (view) => directoryOf(env.directory).tell(view),
     },
     wake: async (session) => (await sessionOf(env.sessions, session).view()) !== undefined,

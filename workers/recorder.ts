@@ -3,7 +3,7 @@ import { WorkerEntrypoint } from "cloudflare:workers";
 import { DirectoryObject as DirectoryBase } from "#durable/directory.ts";
 import type { BodyEnd, Content } from "#durable/format/frame.ts";
 import type { ConnectionName, ExchangeId, SessionId } from "#durable/format/ids.ts";
-import type { Principal } from "#durable/format/principal.ts";
+import { type Principal, principalKey } from "#durable/format/principal.ts";
 import type { RefusalCode } from "#durable/format/refusal.ts";
 import type {
   Answer,
@@ -24,6 +24,7 @@ import { SessionObject as SessionBase } from "#durable/session.ts";
 import { directoryOf, journalOf, type Session, sessionOf } from "#durable/stubs.ts";
 import type {
   Append as AppendContract,
+  Custody as CustodyContract,
   Kill as KillContract,
   Read as ReadContract,
   Spool as SpoolContract,
@@ -286,6 +287,30 @@ export class Kill extends WorkerEntrypoint<Env> implements KillContract {
       if (!view) return no("unknown_path", `there is no session ${session}`);
       return sessionOf(recorderEnv(this.env).sessions, session).end("killed", `${by.issuer} ${by.subject}`);
     });
+  }
+}
+
+export class Custody extends WorkerEntrypoint<Env> implements CustodyContract {
+  async erase(session: SessionId, by: Principal, reason: string): Promise<Answer<SessionView>> {
+    return recorded(async () => this.#directory().erase(session, await this.#asked(by, reason)));
+  }
+
+  async legalHold(
+    session: SessionId,
+    by: Principal,
+    state: "set" | "lifted",
+    reason: string,
+  ): Promise<Answer<SessionView>> {
+    return recorded(async () => this.#directory().legalHold(session, state, await this.#asked(by, reason)));
+  }
+
+  #directory() {
+    return directoryOf(recorderEnv(this.env).directory);
+  }
+
+  /** The log names nobody: whoever has the node's key can tell whose pseudonym it is. */
+  async #asked(by: Principal, reason: string) {
+    return { by: `hmac:${await recorderMeans(this.env).pseudonym(principalKey(by))}`, reason };
   }
 }
 

@@ -8,6 +8,8 @@ export const REFUSALS = {
   unknown_path: 404,
   not_yours: 403,
   session_ended: 409,
+  /** A session that is not sealed, not encrypted, or under a legal hold cannot be erased; nor can one be held that is. */
+  not_erasable: 409,
   too_large: 413,
   rate_limited: 429,
   upstream_unreachable: 502,

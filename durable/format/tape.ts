@@ -96,7 +96,13 @@ export type ClearanceClaims = {
 
 export type SessionStatus = "open" | "closing" | "sealed";
 
-export type SessionView = {
+/** What may still be read of a sealed session, by whoever could. */
+export type CustodyView = {
+  readonly erasure?: { readonly at: string; readonly reason: string; readonly state: "begun" | "done" };
+  readonly legalHold?: { readonly at: string; readonly reason: string };
+};
+
+export type SessionView = CustodyView & {
   readonly session: SessionId;
   readonly status: SessionStatus;
   readonly principal: Principal;

@@ -22,6 +22,8 @@ export interface Archive {
   replace(key: string, bytes: Uint8Array<ArrayBuffer>): Promise<Stored>;
   get(key: string): Promise<Uint8Array<ArrayBuffer> | undefined>;
   stat(key: string): Promise<Stat | undefined>;
+  /** Sets or lifts the store's own legal hold on an object; absent where the store has none. */
+  readonly legalHold?: (key: string, on: boolean) => Promise<void>;
   /** Keys that begin with a prefix (any string prefix of a key, or empty), each once, ascending by byte. */
   list(prefix: string): AsyncIterable<string>;
 }

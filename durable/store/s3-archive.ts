@@ -33,7 +33,7 @@ const ATTEMPTS = 2;
  * The keys that are replaced (`key.ts`) are the other way round: their newest version is the object.
  *
  * In a bucket without versions all this rests on the store honouring `If-None-Match`.
- * Needs s3:PutObject, GetObjectVersion, ListBucketVersions, PutObjectRetention, GetObjectRetention.
+ * Needs s3:PutObjectLegalHold for legal holds, and s3:PutObject, GetObjectVersion, ListBucketVersions, PutObjectRetention, GetObjectRetention.
  */
 export function s3Archive(options: S3ArchiveOptions): Archive {
   return new S3Archive(options);
@@ -123,6 +123,16 @@ class S3Archive implements Archive {
       return { ...(await this.#bucket.stat(name, first, signal)), ...(covered && { covered }) };
     });
   }
+
+  readonly legalHold = async (key: string, on: boolean): Promise<void> => {
+    requireKey(key);
+    await this.#call("hold", key, async (signal) => {
+      const name = this.#options.prefix + key;
+      const first = await this.#bucket.first(name, signal);
+      if (first === undefined) throw new Error("there is no such object");
+      await this.#bucket.hold(name, first, on, signal);
+    });
+  };
 
   async *list(prefix: string): AsyncGenerator<string, void, undefined> {
     requirePrefix(prefix);

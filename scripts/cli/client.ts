@@ -47,9 +47,14 @@ export function target(socket: Socket, flag: string | undefined, env: Terminal["
 }
 
 /** Asks, and gives the JSON of a good answer. Throws `Refused`, or a plain error when there is no good answer. */
-export async function ask(to: Target, method: "GET" | "POST" | "DELETE", path: string): Promise<unknown> {
+export async function ask(
+  to: Target,
+  method: "GET" | "POST" | "DELETE",
+  path: string,
+  body?: object,
+): Promise<unknown> {
   const url = new URL(to.base.pathname.replace(/\/$/, "") + path, to.base);
-  const response = await answer(to, method, url);
+  const response = await answer(to, method, url, body);
   const text = await response.text();
   if (response.ok) return parsed(text, url);
   const told = problemLine(text) ?? `${url.origin} answered ${response.status}`;
@@ -107,11 +112,17 @@ function usable(token: string, from: string): string {
   throw new Error(`${from} holds no token`);
 }
 
-async function answer(to: Target, method: string, url: URL): Promise<Response> {
+async function answer(to: Target, method: string, url: URL, body: object | undefined): Promise<Response> {
   try {
     return await fetch(url, {
       method,
-      headers: { authorization: `Bearer ${to.token}`, accept: "application/json", "user-agent": "steno-cli" },
+      headers: {
+        authorization: `Bearer ${to.token}`,
+        accept: "application/json",
+        "user-agent": "steno-cli",
+        ...(body && { "content-type": "application/json" }),
+      },
+      ...(body && { body: JSON.stringify(body) }),
       // The token is for this origin.
       redirect: "error",
       signal: AbortSignal.timeout(TIMEOUT_MS),

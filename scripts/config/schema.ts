@@ -46,7 +46,7 @@ function WebUrlOf(text: string): boolean {
   return v.is(WebUrl, text);
 }
 
-const roles = v.object({ auditor: groups, approver: groups, admin: groups });
+const roles = v.object({ auditor: groups, approver: groups, admin: groups, privacy: groups });
 
 const BUCKET = v.pipe(v.string(), v.regex(/^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$/, "is not a bucket name"));
 

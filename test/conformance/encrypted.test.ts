@@ -12,6 +12,7 @@ import type { GitClient } from "#test/support/git-client.ts";
 import { endSessions, type GitSite, startGitSite } from "#test/support/git-site.ts";
 import { workspace } from "#test/support/servers/children.ts";
 import { tinyRepository } from "#test/support/servers/repository.ts";
+import { cli } from "#test/support/steno.ts";
 
 const home = workspace("auditor");
 const auditors = ["first", "second"].map((name) => {
@@ -166,6 +167,31 @@ test("steno check says to whom is encrypted, and that keys can be written", asyn
   expect(out).toMatch(/ok: keys: .*-keys can be written/);
 });
 
+test("a data protection officer erases a session: its key is gone, every proof holds, and a legal hold forbids it", async () => {
+  const [session = "" as SessionId] = sessionIds();
+  const as = async (sub: string, ...args: string[]) => {
+    const token = await site.oidc.token({ sub, audience: "steno-console" });
+    const env = { ...process.env, STENO_CONSOLE_TOKEN: token };
+    return cli([...args, "--console", site.node.console()], site.node.config, env);
+  };
+  expect(await as("carol", "legal-hold", "set", session, "--reason", "case/88")).toMatchObject({ code: 0 });
+  const forbidden = await as("bob", "erase", session, "--reason", "DSR-2026-017");
+  expect(forbidden.code).toBe(1);
+  expect(forbidden.err).toContain("under a legal hold (case/88)");
+  expect((await as("dave", "erase", session, "--reason", "DSR-2026-017")).err).toContain("role privacy");
+  expect(await as("carol", "legal-hold", "lift", session, "--reason", "case/88")).toMatchObject({ code: 0 });
+  expect(existsSync(join(keysRoot(), sessionKey(session)))).toBe(true);
+  const erased = await as("bob", "erase", session, "--reason", "DSR-2026-017");
+  expect(erased).toMatchObject({ code: 0, err: "" });
+  expect(erased.out).toContain("erased (DSR-2026-017)");
+  expect(existsSync(join(keysRoot(), sessionKey(session)))).toBe(false);
+  const { code, out } = await site.node.cli("verify", site.node.archive, "--session", session);
+  expect(out).toMatch(/^session_erased .*: erased on \S+, by log entry \d+ \(DSR-2026-017\)$/m);
+  expect(out).toContain("VALID COMPLETE");
+  expect(code).toBe(0);
+  expect(await verify("--identity", first?.path ?? "")).toMatchObject({ exit: 0, codes: ["session_erased"] });
+}, 60_000);
+
 test("a node that is killed while it seals has stored whole, readable, identical objects", async () => {
   for (let round = 0; round < 3; round++) {
     const directory = client.fresh();
@@ -187,7 +213,8 @@ test("a node that is killed while it seals has stored whole, readable, identical
   }
   await ended();
   const seen = await verify("--identity", first?.path ?? "");
-  expect({ ...seen, codes: seen.codes.filter((code) => code !== "session_truncated") }).toMatchObject({
+  const expected = ["session_truncated", "session_erased"];
+  expect({ ...seen, codes: seen.codes.filter((code) => !expected.includes(code)) }).toMatchObject({
     integrity: "VALID",
     codes: [],
   });

@@ -62,7 +62,7 @@ export async function startNode(options: NodeOptions): Promise<Node> {
   const toml = {
     listen: options.listen ?? { agents: "127.0.0.1:0", console: "127.0.0.1:0" },
     identity: { oidc: [{ issuer: options.issuer, audience: "steno", console_audience: "steno-console" }] },
-    roles: { auditor: ["security"], approver: ["leads"], admin: ["platform"] },
+    roles: { auditor: ["security"], approver: ["leads"], admin: ["platform"], privacy: ["leads"] },
     archive: options.archive ?? { kind: "directory", path: archive },
     session: { ...options.session },
     serve: { state: join(directory, "state"), ...options.serve },
@@ -121,13 +121,16 @@ export async function startNode(options: NodeOptions): Promise<Node> {
   return node;
 }
 
+/** Commands that ask a socket, or read what is given, and no steno.toml. */
+const WITHOUT_CONFIG = new Set(["verify", "session", "erase", "legal-hold"]);
+
 /** `steno …` as a person runs it. */
 export function cli(
   args: string[],
   config: string,
   env: NodeJS.ProcessEnv,
 ): Promise<{ code: number; out: string; err: string }> {
-  const withConfig = args[0] === "verify" || args[0] === "session" ? args : [...args, "--config", config];
+  const withConfig = WITHOUT_CONFIG.has(args[0] ?? "") ? args : [...args, "--config", config];
   const { promise, resolve } = Promise.withResolvers<{ code: number; out: string; err: string }>();
   execFile(process.execPath, [CLI, ...withConfig], { env, maxBuffer: 64 << 20 }, (error, out, err) => {
     resolve({ code: error === null ? 0 : Number(error.code ?? -1), out, err });

@@ -108,6 +108,8 @@ function meansOf(env: Bindings): Means {
       resolve: (key, opening) => directoryOf(env.DIRECTORY).resolve(key, opening),
       find: (session) => directoryOf(env.DIRECTORY).find(session),
       list: (of) => directoryOf(env.DIRECTORY).list(of),
+      erase: (session, asked) => directoryOf(env.DIRECTORY).erase(session, asked),
+      legalHold: (session, state, asked) => directoryOf(env.DIRECTORY).legalHold(session, state, asked),
       tell: (view) => directoryOf(env.DIRECTORY).tell(view),
     },
     wake: async (session: SessionId) => (await sessionOf(env.SESSION, session).view()) !== undefined,

@@ -2,14 +2,16 @@
 import { type Context, Hono } from "hono";
 import * as v from "valibot";
 import { SessionId } from "#durable/format/ids.ts";
+import { Reference } from "#durable/format/log/attestation.ts";
 import type { Principal } from "#durable/format/principal.ts";
 import { Refusal } from "#durable/format/refusal.ts";
-import type { Kill, Read } from "#workers/contract/recorder.ts";
+import type { Custody, Kill, Read } from "#workers/contract/recorder.ts";
 import type { Roles } from "#workers/contract/settings.ts";
 import { carriedToken } from "#workers/identity/carrier.ts";
 import { rolesOf } from "#workers/identity/role.ts";
 import type { Authenticate } from "#workers/identity/token.ts";
 import { granted } from "#workers/wire/problem.ts";
+import { jsonBody } from "./json-body.ts";
 import { openapi } from "./openapi.ts";
 import { ready } from "./ready.ts";
 import { ROUTES, type Route } from "./route.ts";
@@ -18,6 +20,7 @@ import { type App, consoleLog, type Log, surface, type Variables } from "./surfa
 export type ConsoleParts = {
   readonly read: Read;
   readonly kill: Kill;
+  readonly custody: Custody;
   /** Of the console's audience: an agent's token must not pass it. */
   readonly authenticate: Authenticate;
   readonly roles: Roles;
@@ -46,6 +49,16 @@ const OPERATIONS: Readonly<Record<Route["operation"], Answering>> = {
     if (!principal) throw new Error("a route that kills has no roles");
     return context.json(granted(await kill.kill(sessionOf(context), principal)));
   },
+  eraseSession: async (context, { custody }, principal) => {
+    if (!principal) throw new Error("a route that erases has no roles");
+    const { reason } = await bodyOf(context, Erasure);
+    return context.json(granted(await custody.erase(sessionOf(context), principal, reason)));
+  },
+  holdSession: async (context, { custody }, principal) => {
+    if (!principal) throw new Error("a route that holds has no roles");
+    const { reason, state } = await bodyOf(context, LegalHold);
+    return context.json(granted(await custody.legalHold(sessionOf(context), principal, state, reason)));
+  },
   describeApi: async (context) => context.json(openapi()),
   health: async (context) => context.text("ok\n"),
   readiness: async (context, { read }) => {
@@ -69,6 +82,18 @@ function carriedBearer(headers: Headers): string {
     throw new Refusal("unauthenticated", "send the token as Bearer");
   }
   return carriedToken(headers);
+}
+
+const Erasure = v.strictObject({ reason: Reference });
+const LegalHold = v.strictObject({ reason: Reference, state: v.picklist(["set", "lifted"]) });
+
+const PATIENCE_MS = 10_000;
+
+async function bodyOf<const S extends v.GenericSchema>(context: Asked, schema: S): Promise<v.InferOutput<S>> {
+  const parsed = v.safeParse(schema, await jsonBody(context.req.raw, PATIENCE_MS));
+  if (parsed.success) return parsed.output;
+  const [issue] = parsed.issues;
+  throw new Refusal("malformed", `${v.getDotPath(issue) ?? "the body"}: ${issue.message}`);
 }
 
 function sessionOf(context: Asked): SessionId {

@@ -12,7 +12,8 @@ const REFUSED: Readonly<Record<number, string>> = {
   401: "No token, or one that is not accepted here",
   403: "The role is missing",
   404: "There is no such session",
-  409: "The session has ended",
+  409: "The session is not in a state for it",
+  413: "The body is too large",
   503: "The recorder or the identity provider does not answer",
 };
 
@@ -42,6 +43,8 @@ export function openapi(): Json {
         Session: SESSION_SCHEMA,
         SessionList: SESSION_LIST,
         OpenApi: { type: "object" },
+        Erasure: ERASURE,
+        LegalHold: LEGAL_HOLD,
         Problem: PROBLEM,
       },
     },
@@ -52,6 +55,20 @@ const SESSION_LIST: Json = {
   type: "object",
   required: ["sessions"],
   properties: { sessions: { type: "array", items: ref("Session") } },
+};
+
+const REASON: Json = {
+  type: "string",
+  description: "Names a case that is kept elsewhere; stays in the log, in clear",
+  pattern: "^[A-Za-z0-9][A-Za-z0-9._:/#-]{0,63}$",
+};
+
+const ERASURE: Json = { type: "object", required: ["reason"], properties: { reason: REASON } };
+
+const LEGAL_HOLD: Json = {
+  type: "object",
+  required: ["reason", "state"],
+  properties: { reason: REASON, state: { enum: ["set", "lifted"] } },
 };
 
 const PROBLEM: Json = {
@@ -85,6 +102,9 @@ function operation(route: Route): Json {
     summary: route.summary,
     ...(guarded ? { description: `For the roles ${route.roles.join(", ")}.` } : {}),
     ...(parameters.length > 0 ? { parameters } : {}),
+    ...(route.takes
+      ? { requestBody: { required: true, content: { "application/json": { schema: ref(route.takes) } } } }
+      : {}),
     security: guarded ? [{ console: [] }] : [],
     responses: {
       "200": { description: "Done", content: content(route.gives) },

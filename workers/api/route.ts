@@ -2,13 +2,23 @@
 import type { Role } from "#workers/identity/role.ts";
 
 export type Route = {
-  readonly operation: "listSessions" | "showSession" | "killSession" | "describeApi" | "health" | "readiness";
+  readonly operation:
+    | "listSessions"
+    | "showSession"
+    | "killSession"
+    | "eraseSession"
+    | "holdSession"
+    | "describeApi"
+    | "health"
+    | "readiness";
   readonly method: "get" | "post";
   /** With `{name}` for parameters, as OpenAPI writes them. */
   readonly path: string;
   readonly summary: string;
   /** Any of them may; empty means that nobody has to say who they are. */
   readonly roles: readonly Role[];
+  /** What its body must be: a schema of the document. */
+  readonly takes?: "Erasure" | "LegalHold";
   /** What a 200 holds: a schema of the document, or text. */
   readonly gives: "SessionList" | "Session" | "OpenApi" | "text";
   /** Refusals besides those of authentication. */
@@ -42,6 +52,26 @@ export const ROUTES: readonly Route[] = [
     roles: ["admin"],
     gives: "Session",
     refusals: [400, 404, 409, 503],
+  },
+  {
+    operation: "eraseSession",
+    method: "post",
+    path: "/api/v1/sessions/{session}/erase",
+    summary: "Destroys the key of an encrypted, sealed session; the log says by whom and for which case",
+    roles: ["privacy"],
+    takes: "Erasure",
+    gives: "Session",
+    refusals: [400, 404, 409, 413, 503],
+  },
+  {
+    operation: "holdSession",
+    method: "post",
+    path: "/api/v1/sessions/{session}/legal-hold",
+    summary: "Sets or lifts a legal hold: while it is set the session cannot be erased",
+    roles: ["auditor"],
+    takes: "LegalHold",
+    gives: "Session",
+    refusals: [400, 404, 409, 413, 503],
   },
   {
     operation: "describeApi",

@@ -47,5 +47,11 @@ export const SESSION_SCHEMA = {
     bytes: { ...count, description: "Body bytes recorded, both directions" },
     backlog: { ...count, description: "Bytes that wait for the archive" },
     root: text,
+    erasure: {
+      type: "object",
+      required: ["at", "reason", "state"],
+      properties: { at: time, reason: text, state: { enum: ["begun", "done"] } },
+    },
+    legalHold: { type: "object", required: ["at", "reason"], properties: { at: time, reason: text } },
   },
 } as const;

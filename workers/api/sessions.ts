@@ -7,6 +7,7 @@ import { Refusal } from "#durable/format/refusal.ts";
 import type { SessionView } from "#durable/format/tape.ts";
 import type { Append } from "#workers/contract/recorder.ts";
 import { granted } from "#workers/wire/problem.ts";
+import { jsonBody } from "./json-body.ts";
 import { ready } from "./ready.ts";
 import { type App, consoleLog, type Log, surface, type Variables } from "./surface.ts";
 
@@ -21,7 +22,6 @@ export type SessionParts = {
 
 type Asked = Context<{ Variables: Variables }>;
 
-const BODY_MAX = 4096;
 const PATIENCE_MS = 10_000;
 const PATH = "/v1/sessions";
 
@@ -88,14 +88,8 @@ function program(context: Asked): string {
 }
 
 async function openRequest(request: Request, patienceMs: number): Promise<v.InferOutput<typeof OpenRequest>> {
-  const text = await bounded(request, patienceMs);
-  if (text.trim() === "") return {};
-  let value: unknown;
-  try {
-    value = JSON.parse(text);
-  } catch (cause) {
-    throw malformed("the body is not JSON", cause);
-  }
+  const value = await jsonBody(request, patienceMs);
+  if (value === undefined) return {};
   if (Array.isArray(value)) throw malformed("the body is not a JSON object");
   const parsed = v.safeParse(OpenRequest, value);
   if (parsed.success) return parsed.output;
@@ -103,31 +97,4 @@ async function openRequest(request: Request, patienceMs: number): Promise<v.Infe
   throw malformed(`${v.getDotPath(issue) ?? "the body"}: ${issue.message}`);
 }
 
-/** The runtime waits for a stalled body for ever, so this does not. */
-async function bounded(request: Request, patienceMs: number): Promise<string> {
-  const reader = request.body?.getReader();
-  if (!reader) return "";
-  let timer: ReturnType<typeof setTimeout> | undefined;
-  const late = new Promise<never>((_, reject) => {
-    timer = setTimeout(() => reject(malformed("the body did not come in time")), patienceMs);
-  });
-  const parts: Uint8Array<ArrayBuffer>[] = [];
-  let size = 0;
-  try {
-    for (;;) {
-      const { value, done } = await Promise.race([reader.read(), late]);
-      if (done) return await new Blob(parts).text();
-      size += value.byteLength;
-      if (size > BODY_MAX) throw new Refusal("too_large", `the body has more than ${BODY_MAX} bytes`);
-      parts.push(new Uint8Array(value));
-    }
-  } catch (cause) {
-    void reader.cancel(cause).catch(() => undefined);
-    throw cause;
-  } finally {
-    clearTimeout(timer);
-  }
-}
-
-const malformed = (sentence: string, cause?: unknown): Refusal =>
-  new Refusal("malformed", sentence, { cause });
+const malformed = (sentence: string): Refusal => new Refusal("malformed", sentence);

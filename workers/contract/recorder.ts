@@ -75,6 +75,17 @@ export interface Read {
   show(session: SessionId): Promise<Answer<SessionView>>;
 }
 
+/** Held by the console, for those who may erase, and those who may forbid it. `reason` is kept in the log, in clear. */
+export interface Custody {
+  erase(session: SessionId, by: Principal, reason: string): Promise<Answer<SessionView>>;
+  legalHold(
+    session: SessionId,
+    by: Principal,
+    state: "set" | "lifted",
+    reason: string,
+  ): Promise<Answer<SessionView>>;
+}
+
 /** Held by the console, for admins. */
 export interface Kill {
   kill(session: SessionId, by: Principal): Promise<Answer<SessionView>>;

@@ -129,6 +129,7 @@ export const Roles = v.object({
   auditor: v.array(v.string()),
   approver: v.array(v.string()),
   admin: v.array(v.string()),
+  privacy: v.array(v.string()),
 });
 /** Role to the groups that have it. */
 export type Roles = v.InferOutput<typeof Roles>;

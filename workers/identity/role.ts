@@ -4,7 +4,7 @@ import type { Roles } from "#workers/contract/settings.ts";
 
 export type Role = keyof Roles;
 
-const ROLES: readonly Role[] = ["auditor", "approver", "admin"];
+const ROLES: readonly Role[] = ["auditor", "approver", "admin", "privacy"];
 
 /** Roles do not imply one another: an admin is no auditor by being admin. */
 export function rolesOf(principal: Principal, roles: Roles): ReadonlySet<Role> {

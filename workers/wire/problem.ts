@@ -24,6 +24,7 @@ const TITLES: Readonly<Record<RefusalCode, string>> = {
   unknown_path: "Not found",
   not_yours: "Not yours",
   session_ended: "The session has ended",
+  not_erasable: "It cannot be erased, or held",
   too_large: "Too large",
   rate_limited: "Too many requests",
   upstream_unreachable: "The upstream cannot be reached",

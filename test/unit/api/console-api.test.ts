@@ -4,7 +4,7 @@ import { consoleApi } from "#workers/api/console-api.ts";
 import type { App } from "#workers/api/surface.ts";
 import { ABSENT, ALICE, MINE, Recorder } from "./recorder.ts";
 
-const ROLES = { auditor: ["security"], approver: ["leads"], admin: ["platform"] };
+const ROLES = { auditor: ["security"], approver: ["leads"], admin: ["platform"], privacy: ["dpo"] };
 /** As jose attaches the claims it did not accept. */
 const CAUSE = new Error("aud", { cause: { payload: { email: "mallory@example" } } });
 /** Token to groups; what is not here is no token. */
@@ -12,6 +12,7 @@ const TOKENS: Readonly<Record<string, readonly string[]>> = {
   auditor: ["security"],
   approver: ["leads"],
   admin: ["platform"],
+  privacy: ["dpo"],
   developer: ["eng"],
   agent: ["platform", "security"],
 };
@@ -25,6 +26,7 @@ beforeEach(() => {
   app = consoleApi({
     read: recorder,
     kill: recorder.kill,
+    custody: recorder.custody,
     roles: ROLES,
     log: (line) => logged.push(line),
     authenticate: async (token) => {
@@ -77,6 +79,50 @@ describe("who may do what", () => {
 test("sessions come as they are known to the recorder", async () => {
   expect(await (await ask(LIST, "auditor")).json()).toEqual({ sessions: [...recorder.views.values()] });
   expect(await (await ask(SHOW, "auditor")).json()).toEqual(recorder.views.get(MINE));
+});
+
+const ERASE = `/api/v1/sessions/${MINE}/erase`;
+const HOLD = `/api/v1/sessions/${MINE}/legal-hold`;
+const post = (path: string, token: string, body: unknown) =>
+  app.request(path, {
+    method: "POST",
+    headers: { authorization: `Bearer ${token}`, "content-type": "application/json" },
+    body: JSON.stringify(body),
+  });
+
+describe("an end to what can be read", () => {
+  test.each([
+    ["privacy", 200, 403],
+    ["auditor", 403, 200],
+    ["admin", 403, 403],
+    ["approver", 403, 403],
+    ["agent", 403, 403],
+  ])("%s: erase %i, legal hold %i", async (token, erase, hold) => {
+    expect((await post(ERASE, token, { reason: "DSR-1" })).status).toBe(erase);
+    expect((await post(HOLD, token, { reason: "case/2", state: "set" })).status).toBe(hold);
+    const calls = JSON.stringify(recorder.calls);
+    expect([calls.includes("erase"), calls.includes("legal-hold")]).toEqual([erase === 200, hold === 200]);
+  });
+
+  test("says by whom, and for which case", async () => {
+    await post(ERASE, "privacy", { reason: "DSR-1" });
+    await post(HOLD, "auditor", { reason: "case/2", state: "lifted" });
+    expect(recorder.calls).toContainEqual(["erase", MINE, "privacy", "DSR-1"]);
+    expect(recorder.calls).toContainEqual(["legal-hold", MINE, "auditor", "lifted", "case/2"]);
+  });
+
+  test.each([
+    [ERASE, {}],
+    [ERASE, { reason: "Alice asked for it" }],
+    [ERASE, { reason: "DSR-1", more: 1 }],
+    [ERASE, "DSR-1"],
+    [HOLD, { reason: "case/2" }],
+    [HOLD, { reason: "case/2", state: "on" }],
+  ])("%s with %j is malformed, and nothing is done", async (path, body) => {
+    const response = await post(path, path === ERASE ? "privacy" : "auditor", body);
+    expect(response.status).toBe(400);
+    expect(recorder.calls).toEqual([]);
+  });
 });
 
 test("a kill says who did it", async () => {

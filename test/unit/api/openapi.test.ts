@@ -20,7 +20,8 @@ const recorder = new Recorder();
 const app = consoleApi({
   read: recorder,
   kill: recorder.kill,
-  roles: { auditor: ["eng"], approver: [], admin: ["eng"] },
+  custody: recorder.custody,
+  roles: { auditor: ["eng"], approver: [], admin: ["eng"], privacy: ["eng"] },
   authenticate: async () => ({ principal: ALICE, expires: 0 }),
   log: () => {},
 });

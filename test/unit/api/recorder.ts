@@ -3,7 +3,7 @@
 import type { SessionId } from "#durable/format/ids.ts";
 import { NODE, type Principal, principalKey } from "#durable/format/principal.ts";
 import type { Answer, Opening, SessionView } from "#durable/format/tape.ts";
-import type { Append, Kill, Read } from "#workers/contract/recorder.ts";
+import type { Append, Custody, Kill, Read } from "#workers/contract/recorder.ts";
 
 export const ALICE: Principal = { issuer: "https://idp.example", subject: "alice", groups: ["eng"] };
 export const MINE = "ses_01KAZ00000000000000000000A" as SessionId;
@@ -63,6 +63,17 @@ export class Recorder implements Read {
       const found = this.views.get(session);
       if (found?.status === "sealed")
         return { no: { code: "session_ended", message: "the session has ended" } };
+      return this.show(session);
+    },
+  };
+
+  readonly custody: Custody = {
+    erase: async (session, by, reason) => {
+      this.#called("erase", session, by.subject, reason);
+      return this.show(session);
+    },
+    legalHold: async (session, by, state, reason) => {
+      this.#called("legal-hold", session, by.subject, state, reason);
       return this.show(session);
     },
   };

@@ -31,7 +31,8 @@ beforeAll(async () => {
     consoleApi({
       read: recorder,
       kill: recorder.kill,
-      roles: { auditor: ["eng"], approver: [], admin: ["eng"] },
+      custody: recorder.custody,
+      roles: { auditor: ["eng"], approver: [], admin: ["eng"], privacy: ["eng"] },
       authenticate: async (token) => ({ principal: only(`Bearer ${token}`), expires: 0 }),
       log: () => {},
     }).fetch(request),

@@ -57,6 +57,7 @@ class Recorded extends WorkerEntrypoint {
 export class Append extends Recorded {}
 export class Spool extends Recorded {}
 export class Kill extends Recorded {}
+export class Custody extends Recorded {}
 
 export class Read extends WorkerEntrypoint {
   async said() {

@@ -192,10 +192,11 @@ describe("one instance", () => {
   });
 
   test("the console reads, kills and knows issuers; no key, no secret", () => {
-    expect(names(single, "console")).toEqual(["CONSOLE_SETTINGS", "READ", "KILL", "ISSUERS"]);
+    expect(names(single, "console")).toEqual(["CONSOLE_SETTINGS", "READ", "KILL", "CUSTODY", "ISSUERS"]);
     expect(targets(single, "console")).toEqual([
       "READ recorder#Read",
       "KILL recorder#Kill",
+      "CUSTODY recorder#Custody",
       "ISSUERS egress#IssuerKeys",
     ]);
   });
@@ -273,11 +274,13 @@ describe("split instances", () => {
       [{ kind: "unix", path: "/run/s/spool.sock" }, "Spool", "rpc"],
       [{ kind: "unix", path: "/run/s/read.sock" }, "Read", "rpc"],
       [{ kind: "unix", path: "/run/s/kill.sock" }, "Kill", "rpc"],
+      [{ kind: "unix", path: "/run/s/custody.sock" }, "Custody", "rpc"],
     ]);
     expect(targets(first, "gateway")).toContain("APPEND recorder-append#");
     expect(targets(first, "console")).toEqual([
       "READ recorder-read#",
       "KILL recorder-kill#",
+      "CUSTODY recorder-custody#",
       "ISSUERS egress#IssuerKeys",
     ]);
     const reached = second?.services.flatMap((service) =>
