@@ -5,6 +5,7 @@ import { join, resolve } from "node:path";
 import { pipeline } from "node:stream/promises";
 import { openReplay } from "#durable/proof/replay/open.ts";
 import type { ReplayItem } from "#durable/proof/replay/replay.ts";
+import { isEncrypted } from "#durable/proof/replay/summary.ts";
 import { readFlags, UsageFault } from "#scripts/cli/flags.ts";
 import { TERMINAL, type Terminal } from "#scripts/cli/terminal.ts";
 import { findPlace } from "#scripts/verify/place.ts";
@@ -98,6 +99,8 @@ async function itemsOf({ source, session }: SessionPlace): Promise<readonly Repl
   if (!opened) throw new Error(`${session} has no head that can be read`);
   const unread = opened.items.find((item) => item.kind === "unread");
   // Other formats have no place for what is missing: nobody would see it.
+  if (unread && isEncrypted(unread.object))
+    throw new Error(`${unread.object} is encrypted to the auditors: only --html can carry it, unopened`);
   if (unread) throw new Error(`${unread.object} is missing or not as it was sealed: run steno verify`);
   return opened.items;
 }

@@ -1,7 +1,13 @@
 /** `steno replay PATH`: who asked for what and when, and what was decided, one line each; verified on the way. */
 import { openReplay } from "#durable/proof/replay/open.ts";
 import { bodyLength, type Exchange, type ReplayItem } from "#durable/proof/replay/replay.ts";
-import { asText, describeOperation, describePrincipal, outcomeOf } from "#durable/proof/replay/summary.ts";
+import {
+  asText,
+  describeOperation,
+  describePrincipal,
+  isEncrypted,
+  outcomeOf,
+} from "#durable/proof/replay/summary.ts";
 import { type Verified, verifyArchive } from "#durable/proof/verify/archive.ts";
 import { readFlags, UsageFault } from "#scripts/cli/flags.ts";
 import { oneLine, TERMINAL, type Terminal } from "#scripts/cli/terminal.ts";
@@ -28,7 +34,8 @@ export async function replay(args: string[], terminal: Terminal = TERMINAL): Pro
   for (const item of opened.items)
     terminal.out(values.json === true ? JSON.stringify(recordOf(place, item)) : lineOf(item));
   conclude(verified, values.json === true, terminal);
-  return verified.findings.length === 0 ? 0 : 1;
+  // A note is nothing that was found: it says what was not looked into.
+  return verified.findings.every(({ severity }) => severity === "note") ? 0 : 1;
 }
 
 function conclude(
@@ -64,7 +71,9 @@ function lineOf(item: ReplayItem): string {
         asText(item.frame.json["reason"] ?? item.frame.json["message"]),
       );
     case "unread":
-      return oneLine(`unreadable: ${item.object}${item.seq === undefined ? "" : ` frame ${item.seq}`}`);
+      return oneLine(
+        `${isEncrypted(item.object) ? "encrypted" : "unreadable"}: ${item.object}${item.seq === undefined ? "" : ` frame ${item.seq}`}`,
+      );
   }
 }
 

@@ -34,6 +34,9 @@ export function describeOperation({ request }: Exchange): { readonly kind: strin
 export const describeUpdate = ({ ref, change }: RefUpdate): string =>
   change === undefined ? asText(ref) : `${asText(change)} ${asText(ref)}`;
 
+/** Why frames of a segment cannot be shown: it is an age file, and nobody gave an identity; or it is missing or altered. */
+export const isEncrypted = (object: string): boolean => object.endsWith(".age");
+
 /** What became of an exchange. */
 export type Outcome = "allowed" | "denied" | "refused" | "undecided";
 

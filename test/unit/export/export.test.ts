@@ -122,6 +122,29 @@ describe("steno export", () => {
   });
 });
 
+test("an encrypted session is said to be one: its page carries it unopened, replay shows what is not read, other forms are refused", async () => {
+  const encrypted = new Archive();
+  const recording = await inlineSession(encrypted, {
+    head: (head) => ({
+      ...head,
+      encryption: { scheme: "age", recipient: "age1example" },
+      segments: head.segments.map((segment) => ({ ...segment, name: `${segment.name}.age` })),
+    }),
+  });
+  const plain = `${recording.folder}${framesName(0)}`;
+  const objects = new Map(encrypted.objects).set(`${plain}.age`, encrypted.objects.get(plain) ?? utf8(""));
+  objects.delete(plain);
+  const path = write("encrypted", objects);
+  const { code, out } = await run(replay, path);
+  expect([code, out[0]]).toEqual([0, `encrypted: ${plain}.age`]);
+  expect(out.join("\n")).toContain("session_sealed");
+  const output = ["-o", join(home.path, "encrypted.out")];
+  await expect(run(exportSession, path, "--har", ...output)).rejects.toThrow("encrypted to the auditors");
+  expect([...(await collectEvidence(source(objects), recording.session, 1e9)).keys()]).toContain(
+    `${plain}.age`,
+  );
+});
+
 describe("the evidence in a page", () => {
   const text = async (objects = archive.objects): Promise<string> =>
     [

@@ -1,6 +1,12 @@
 /** All that was recorded, in order: one line each, opened one by one; searched, filtered, walked with the keyboard. */
 import { bodyBytes, bodyLength, type Exchange, type ReplayItem } from "#durable/proof/replay/replay.ts";
-import { asText, describeOperation, describePrincipal, outcomeOf } from "#durable/proof/replay/summary.ts";
+import {
+  asText,
+  describeOperation,
+  describePrincipal,
+  isEncrypted,
+  outcomeOf,
+} from "#durable/proof/replay/summary.ts";
 import { el } from "./element.ts";
 import { exchangeView, gapView, otherView } from "./exchange.ts";
 import { count, shown, size } from "./text.ts";
@@ -199,9 +205,9 @@ function lineOf(item: ReplayItem): Line {
     case "unread":
       return {
         ...line,
-        name: "unreadable",
+        name: isEncrypted(item.object) ? "encrypted" : "unreadable",
         about: [shown(item.seq === undefined ? item.object : `frame ${item.seq} in ${item.object}`)],
-        look: "mark bad",
+        look: isEncrypted(item.object) ? "mark warn" : "mark bad",
         chip: "not shown",
       };
     case "other":
@@ -242,7 +248,9 @@ function inside(item: ReplayItem): HTMLElement {
       return el(
         "p",
         {},
-        "It is missing, or not as it was sealed: nothing of it is shown. The findings say what is wrong.",
+        isEncrypted(item.object)
+          ? "It is encrypted to the auditors: that it is as it was sealed was checked, and nothing of it can be shown here."
+          : "It is missing, or not as it was sealed: nothing of it is shown. The findings say what is wrong.",
       );
     case "start":
     case "end":
