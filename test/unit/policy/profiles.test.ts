@@ -3,6 +3,7 @@ import { join } from "node:path";
 import { expect, test } from "vitest";
 import { openPolicies } from "#scripts/policy/open.ts";
 import { policy } from "#scripts/policy/policy.ts";
+import { Detectors } from "#workers/mask/detectors.ts";
 
 const ROOT = join(import.meta.dirname, "../../../policies");
 const shipped = [".", "profiles/observe", "profiles/standard", "profiles/strict"].map(
@@ -15,7 +16,12 @@ test.each(shipped)(
     const opened = await openPolicies(dir);
     if ("errors" in opened) throw new Error(JSON.stringify(opened.errors));
     expect(opened.warnings).toEqual([]);
-    for (const { id, reason } of opened.set.policies.values()) expect(reason, id).toBeTruthy();
+    // A detector that nobody knows would stop what it is to be applied to.
+    const detectors = new Detectors({ detectors: [], patterns: [], dictionaries: [] });
+    for (const { id, reason, mask } of opened.set.policies.values()) {
+      expect(reason, id).toBeTruthy();
+      expect(() => detectors.choose(mask), id).not.toThrow();
+    }
   },
 );
 
