@@ -226,7 +226,7 @@ export abstract class SessionObject extends DurableObject {
       return no("upstream_protocol", "what the answer says is too long for the record");
     const live = this.#tape.tally.live[x];
     const length = bytes?.byteLength ?? 0;
-    if (live && off !== live[dir]) {
+    if (live && (bytes || end) && off !== live[dir]) {
       if (off + length > live[dir]) return no("malformed", `bytes at ${off}, but ${live[dir]} are recorded`);
       await this.#tape.settled();
       return { ok: null };

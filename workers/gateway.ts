@@ -12,6 +12,7 @@ import { sessionRoutes } from "./api/sessions.ts";
 import { type Env, gatewayEnv } from "./env.ts";
 import { apiToken, carriedToken } from "./identity/carrier.ts";
 import { makeAuthenticator } from "./identity/token.ts";
+import { Detectors } from "./mask/detectors.ts";
 import type { Means, Received } from "./pipeline/exchange.ts";
 import { run } from "./pipeline/pipeline.ts";
 import { remembering } from "./policy/remembering.ts";
@@ -46,6 +47,7 @@ function host(raw: Env): Answer {
   });
   const authenticate = async (request: Request): Promise<Principal> =>
     (await identify(tokenOf(request))).principal;
+  const detectors = new Detectors(env.settings.mask);
   const evaluator = remembering(env.evaluator, now);
   const random = (length: number) => crypto.getRandomValues(new Uint8Array(length));
   const means = (ctx: ExecutionContext): Means => ({
@@ -53,6 +55,7 @@ function host(raw: Env): Answer {
     adapters,
     authenticate,
     evaluator,
+    detectors,
     append: env.append,
     egress: env.egress,
     now,

@@ -31,6 +31,7 @@ import type {
 } from "#workers/contract/recorder.ts";
 import { bodyClaims, mintClearance, openClearance } from "#workers/vault/clearance.ts";
 import { type Env, recorderEnv } from "./env.ts";
+import { keyed } from "./recorder/keyed.ts";
 import { policyInUse } from "./recorder/policy-in-use.ts";
 import { recorderMeans } from "./recorder-means.ts";
 import { admitRefusal } from "./refusal-rate.ts";
@@ -82,7 +83,9 @@ export class Append extends WorkerEntrypoint<Env> implements AppendContract {
   async begin(opening: Opening, tape: RequestTape): Promise<Answer<Begun>> {
     return recorded<Begun>(async () => {
       const begun = await sessionFor(this.env, opening, (session, stub, introduction) =>
-        owing(session, tape.x, () => stub.begin(session, introduction, tape)),
+        owing(session, tape.x, async () =>
+          stub.begin(session, introduction, { ...tape, content: await this.#keyed(tape.content) }),
+        ),
       );
       if ("no" in begun) return begun;
       const { session } = begun.ok;
@@ -136,7 +139,9 @@ export class Append extends WorkerEntrypoint<Env> implements AppendContract {
   }
 
   async respond(session: SessionId, x: ExchangeId, tape: ResponseTape): Promise<Answer<null>> {
-    return this.#live(session, x, (stub) => stub.respond(x, tape));
+    return this.#live(session, x, async (stub) =>
+      stub.respond(x, { ...tape, ...(tape.content && { content: await this.#keyed(tape.content) }) }),
+    );
   }
 
   async release(
@@ -145,8 +150,17 @@ export class Append extends WorkerEntrypoint<Env> implements AppendContract {
     off: number,
     bytes: Uint8Array,
     end?: BodyEnd,
+    content: readonly Content[] = [],
   ): Promise<Answer<null>> {
-    return this.#live(session, x, (stub) => stub.append(x, "s2c", off, bytes, end));
+    return this.#live(session, x, async (stub) =>
+      stub.append(x, "s2c", off, bytes, end, await this.#keyed(content)),
+    );
+  }
+
+  async contained(session: SessionId, x: ExchangeId, content: readonly Content[]): Promise<Answer<null>> {
+    return this.#live(session, x, async (stub) =>
+      stub.append(x, "c2s", 0, undefined, undefined, await this.#keyed(content)),
+    );
   }
 
   async finish(
@@ -156,7 +170,9 @@ export class Append extends WorkerEntrypoint<Env> implements AppendContract {
     end: BodyEnd,
     content?: readonly Content[],
   ): Promise<Answer<null>> {
-    return this.#live(session, x, (stub) => stub.append(x, "s2c", off, undefined, end, content));
+    return this.#live(session, x, async (stub) =>
+      stub.append(x, "s2c", off, undefined, end, await this.#keyed(content ?? [])),
+    );
   }
 
   async discarded(
@@ -181,7 +197,7 @@ export class Append extends WorkerEntrypoint<Env> implements AppendContract {
         if (introduction) await stub.open(session, introduction);
         if (admitted.dropped > 0)
           await stub.note("rate", `${admitted.dropped} refusals of callers who were not known`);
-        return stub.begin(session, introduction, tape);
+        return stub.begin(session, introduction, { ...tape, content: await this.#keyed(tape.content) });
       });
       if ("no" in begun) return begun;
       const answer = await this.#session(begun.ok.session).respond(tape.x, response);
@@ -231,6 +247,10 @@ export class Append extends WorkerEntrypoint<Env> implements AppendContract {
     call: (stub: Session) => Promise<Answer<null>>,
   ): Promise<Answer<null>> {
     return recorded(() => owing(session, x, () => call(this.#session(session))));
+  }
+
+  #keyed(content: readonly Content[]): Promise<readonly Content[]> {
+    return keyed(content, recorderMeans(this.env).pseudonym);
   }
 
   #session(session: SessionId): Session {

@@ -22,6 +22,8 @@ export const Connection = v.object({
   bodies: Bodies,
   /** Full when it is not said. Only git asks. */
   inspect: v.exactOptional(Inspect),
+  /** Detectors whose findings are hidden here, besides those of all connections. */
+  mask: v.optional(v.array(v.string())),
   /** The upstream's host name, as policies speak of it. */
   host: v.optional(v.string()),
 });

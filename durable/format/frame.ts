@@ -2,6 +2,7 @@
 import type { RecordedDecision } from "./decision.ts";
 import type { NotBefore } from "./head.ts";
 import type { ConnectionName, ExchangeId, SessionId } from "./ids.ts";
+import type { Mask } from "./mask/finding.ts";
 import type { LlmCall, LlmMessage, LlmUsage, Operation, RefUpdate } from "./operation.ts";
 import type { Principal } from "./principal.ts";
 
@@ -144,8 +145,16 @@ export type LlmFrame = { readonly k: "llm"; readonly x: ExchangeId } & (
       readonly omitted?: number;
     }
 );
-/** Frames that say what the bodies of an exchange contain. */
-export type Content = GitFrame | LlmFrame;
+/**
+ * What was hidden of a body on its way: `len` bytes of its text, whose keyed digest is `digest`. What stands for them begins
+ * at `off` of the body as it passed. Until the recorder has keyed it, `digest` is SHA-256 alone.
+ */
+export type MaskFrame = { readonly k: "mask"; readonly x: ExchangeId; readonly dir: Direction } & Omit<
+  Mask,
+  "sha256"
+> & { readonly digest: string };
+/** Frames that say what the bodies of an exchange contain, or did. */
+export type Content = GitFrame | LlmFrame | MaskFrame;
 /** The same before its exchange is known. */
 export type Contained = GitContained | OmitX<LlmFrame>;
 export type GitContained = Omit<GitFrame, "x">;
@@ -174,6 +183,7 @@ export type Frame =
   | DataFrame
   | GitFrame
   | LlmFrame
+  | MaskFrame
   | GapFrame
   | SessionEnd
   | SessionTruncated;

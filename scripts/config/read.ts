@@ -4,6 +4,7 @@ import { equal } from "#durable/proof/bytes.ts";
 import { wrongRecipients } from "#durable/store/keys/envelope.ts";
 import { error, type Finding, warning } from "./finding.ts";
 import { type KeyPath, locate } from "./locate.ts";
+import { maskProblems } from "./mask.ts";
 import { nearest } from "./nearest.ts";
 import { ARCHIVE_KEYS, File, LATER_KINDS, LATER_TABLES, TABLES, type Table } from "./schema.ts";
 import { parseSecretRef } from "./secret.ts";
@@ -23,7 +24,7 @@ export function readFile(tables: Raw, text: string, name: string, base: string):
   for (const problem of (parsed.issues ?? []).map(problemOf)) {
     if (![...said].some((path) => path === problem.path.join("."))) problems.push(problem);
   }
-  if (parsed.success) problems.push(...contradictions(parsed.output));
+  if (parsed.success) problems.push(...contradictions(parsed.output, base));
   const located = problems.map((problem) => ({ ...problem, line: locate(text, problem.path) }));
   located.sort((a, b) => a.line - b.line);
   const findings = located.map(({ line, text: said, mild }) =>
@@ -40,6 +41,8 @@ function* strangers(tables: Raw): Generator<Problem> {
   const identity = isTable(tables["identity"]) ? tables["identity"] : {};
   const flat = new Map<string, unknown>(Object.entries(tables).filter(([key]) => key !== "identity"));
   for (const [key, value] of Object.entries(identity)) flat.set(`identity.${key}`, value);
+  const mask = isTable(tables["mask"]) ? tables["mask"] : {};
+  for (const key of ["patterns", "dictionaries"]) if (key in mask) flat.set(`mask.${key}`, mask[key]);
   const known = TABLES.map((table) => table.path.join("."));
   for (const [name, value] of flat) {
     const path = name.split(".");
@@ -150,7 +153,9 @@ function* encryption({ archive, evidence }: File): Generator<Problem> {
 }
 
 /** What each key allows and the whole does not. */
-function* contradictions(file: File): Generator<Problem> {
+function* contradictions(file: File, base: string): Generator<Problem> {
+  const masked = file.connections.map((connection) => connection.mask);
+  yield* maskProblems(file.mask, masked, base);
   const { agents, console } = file.listen;
   if (agents.port !== 0 && showAddress(agents) === showAddress(console)) {
     yield { path: ["listen", "console"], text: "agents and console must not share a socket" };
@@ -162,6 +167,11 @@ function* contradictions(file: File): Generator<Problem> {
       yield { path: [...path, "name"], text: `there is already a connection named "${connection.name}"` };
     if (connection.upstream.scheme === "git" && connection.credential !== undefined) {
       yield { path: [...path, "credential"], text: "a git:// upstream takes no credential" };
+    }
+    if (connection.kind === "git" && connection.mask.length > 0) {
+      const text =
+        "mask has no effect on a git connection: packs are never changed; deny by findings instead";
+      yield { path: [...path, "mask"], text };
     }
     if (connection.upstream.scheme === "git" && connection.kind !== "git")
       yield {

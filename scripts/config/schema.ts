@@ -3,6 +3,7 @@ import * as v from "valibot";
 import { Bodies, ConnectionKind, Inspect } from "#durable/format/connection.ts";
 import { ConnectionName } from "#durable/format/ids.ts";
 import { CredentialScheme } from "#workers/contract/settings.ts";
+import { mask, maskDictionary, maskPattern } from "./mask.ts";
 import { GitUrl, ListenAddress, WebOrigin, WebUrl, WitnessText, whole, word } from "./values.ts";
 
 const DAY = 86_400;
@@ -120,6 +121,7 @@ const connection = v.object({
   scheme: v.optional(CredentialScheme, "basic"),
   header: v.exactOptional(v.pipe(v.string(), v.regex(/^[A-Za-z0-9-]{1,64}$/, "is not the name of a header"))),
   bodies: v.optional(Bodies, "full"),
+  mask: v.optional(v.array(word), []),
   inspect: v.optional(Inspect, "full"),
 });
 
@@ -143,6 +145,9 @@ export const TABLES: readonly Table[] = [
   { path: ["session"], many: false, keys: keysOf(session), later: [] },
   { path: ["serve"], many: false, keys: keysOf(serve), later: [] },
   { path: ["policy"], many: false, keys: keysOf(policy), later: [] },
+  { path: ["mask"], many: false, keys: keysOf(mask), later: [] },
+  { path: ["mask", "patterns"], many: true, keys: keysOf(maskPattern), later: [] },
+  { path: ["mask", "dictionaries"], many: true, keys: keysOf(maskDictionary), later: [] },
   {
     path: ["evidence"],
     many: false,
@@ -153,7 +158,7 @@ export const TABLES: readonly Table[] = [
 ];
 
 /** Tables of the contract that are not there yet. */
-export const LATER_TABLES: readonly string[] = ["mask", "cluster", "identity.saml"];
+export const LATER_TABLES: readonly string[] = ["cluster", "identity.saml"];
 
 /** Connection kinds of ARCHITECTURE §5 that are not there yet. */
 export const LATER_KINDS: readonly string[] = ["mcp", "hooks"];
@@ -169,6 +174,7 @@ export const File = v.object({
   session: v.optional(session, {}),
   serve: v.optional(serve, {}),
   policy: v.optional(policy, {}),
+  mask: v.optional(mask, {}),
   evidence: v.optional(evidence, {}),
   connections: v.optional(v.array(connection), []),
 });

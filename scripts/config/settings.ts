@@ -5,8 +5,9 @@ import { basename, dirname, join, resolve } from "node:path";
 import { parse, TomlError } from "smol-toml";
 import type { Bodies, ConnectionKind, Inspect } from "#durable/format/connection.ts";
 import type { ConnectionName } from "#durable/format/ids.ts";
-import type { EgressConnection, Roles } from "#workers/contract/settings.ts";
+import type { EgressConnection, MaskSettings, Roles } from "#workers/contract/settings.ts";
 import { error, type Finding, failed, reason } from "./finding.ts";
+import { maskSettings } from "./mask.ts";
 import { readFile } from "./read.ts";
 import type { File } from "./schema.ts";
 import { parseSecretRef, type SecretRef } from "./secret.ts";
@@ -60,6 +61,8 @@ type Scheme = NonNullable<EgressConnection["credential"]>["scheme"];
 export type ConnectionSettings = {
   readonly name: ConnectionName;
   readonly kind: ConnectionKind;
+  /** Detectors whose findings are hidden here, besides those of `[mask]`. */
+  readonly mask: readonly string[];
   readonly bodies: Bodies;
   readonly inspect: Inspect;
   readonly upstream: Remote;
@@ -104,6 +107,7 @@ export type Settings = {
     /** Recipients of age; empty when nothing is encrypted. */
     readonly encryptTo: readonly string[];
   };
+  readonly mask: MaskSettings;
   readonly connections: readonly ConnectionSettings[];
 };
 
@@ -175,13 +179,14 @@ function settingsOf(file: File, base: string): Omit<Settings, "digest" | "file">
       witnesses: file.evidence.witnesses,
       quorum: file.evidence.quorum ?? file.evidence.witnesses.length,
     },
+    mask: maskSettings(file.mask, base),
     connections: file.connections.map((connection) => connectionOf(connection, base)),
   };
 }
 
 function connectionOf(connection: File["connections"][number], base: string): ConnectionSettings {
-  const { name, kind, bodies, inspect, upstream, credential, scheme, header } = connection;
-  const plain = { name, kind, bodies, inspect, upstream };
+  const { name, kind, bodies, inspect, mask, upstream, credential, scheme, header } = connection;
+  const plain = { name, kind, bodies, inspect, mask, upstream };
   if (credential === undefined) return plain;
   const field = header === undefined ? {} : { header: header.toLowerCase() };
   return { ...plain, credential: { secret: secret(credential, base), scheme, ...field } };

@@ -48,14 +48,21 @@ export function settingsOf(service: ServiceName, settings: Settings, digests: Di
   const { stallSeconds, streamSeconds } = settings.serve;
   switch (service) {
     case "gateway": {
-      const connections = settings.connections.map(({ name, kind, bodies, inspect, upstream }) => ({
+      const connections = settings.connections.map(({ name, kind, bodies, inspect, mask, upstream }) => ({
         name,
         kind,
         bodies,
         inspect,
+        mask: [...mask],
         host: upstream.host,
       }));
-      return v.parse(GatewaySettings, { connections, issuers, stallSeconds, streamSeconds });
+      return v.parse(GatewaySettings, {
+        connections,
+        issuers,
+        stallSeconds,
+        streamSeconds,
+        mask: settings.mask,
+      });
     }
     case "evaluator":
       return v.parse(EvaluatorSettings, { pollSeconds: settings.policy.pollSeconds });

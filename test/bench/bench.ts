@@ -1,5 +1,5 @@
 // `npm run bench`: what a request, a clone, a push and a large body cost through Steno, beside what they cost without.
-// --only small|latency|git|push|bulk|disk|policy|fuzz (repeatable)   --quick a few seconds each, to see that it runs
+// --only small|latency|git|push|bulk|disk|policy|mask|fuzz (repeatable)   --quick a few seconds each, to see that it runs
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { cpus, loadavg, release, tmpdir } from "node:os";
 import { join } from "node:path";
@@ -10,6 +10,7 @@ import { startNginxStatic } from "#test/support/servers/nginx-static.ts";
 import { measureBulk, startBulkUpstream } from "./bulk.ts";
 import { cachedRepository, measureGit, serveRepository } from "./git.ts";
 import { measureLatency } from "./latency.ts";
+import { measureMask } from "./mask.ts";
 import { type Row, table } from "./measure.ts";
 import { measurePolicy } from "./policy.ts";
 import { agree } from "./push/agree.ts";
@@ -20,10 +21,10 @@ import { measureDisturbed, SLOWER_US, slowFsync } from "./slow-disk.ts";
 import { measureSmall, openSessions, tokenFile } from "./small.ts";
 import { bareWorkerd, direct, nginx, startIdentity, steno, type Target } from "./targets.ts";
 
-const PARTS = ["small", "latency", "git", "push", "bulk", "disk", "policy", "fuzz"] as const;
+const PARTS = ["small", "latency", "git", "push", "bulk", "disk", "policy", "mask", "fuzz"] as const;
 type Part = (typeof PARTS)[number];
 /** These need no servers. */
-const ALONE: ReadonlySet<Part> = new Set(["policy", "fuzz"]);
+const ALONE: ReadonlySet<Part> = new Set(["policy", "mask", "fuzz"]);
 
 interface Size {
   readonly seconds: number;
@@ -54,6 +55,11 @@ async function main(): Promise<void> {
   try {
     if (parts.includes("policy"))
       show("One decision, of Cedar in Node", await measurePolicy(values.quick ? 200 : 2000));
+    if (parts.includes("mask")) {
+      const { speed, waits } = measureMask(values.quick ? 1 : 8);
+      show("Masking, in Node", speed);
+      show("A streamed answer, masked: how much later its letters leave", waits);
+    }
     if (parts.includes("fuzz")) {
       show("Bent input", await fuzz(await packsOf(directory), values.quick ? 6 : 180));
       show("Changed paths", await agree(values.quick ? 10 : 300));

@@ -20,6 +20,7 @@ export interface NodeOptions {
   readonly session?: Table;
   readonly serve?: Table;
   readonly evidence?: Table;
+  readonly mask?: Table;
   /** Files of the policy set by name; the samples of the repository unless given. */
   readonly policies?: Readonly<Record<string, string>>;
   readonly env?: NodeJS.ProcessEnv;
@@ -68,6 +69,7 @@ export async function startNode(options: NodeOptions): Promise<Node> {
     serve: { state: join(directory, "state"), ...options.serve },
     policy: { dir: policies, poll_seconds: 1 },
     evidence: { origin: "seal-2026.gw.example", ...options.evidence },
+    ...(options.mask && { mask: options.mask }),
     connections: options.connections,
   };
   writeFileSync(config, stringify(toml));

@@ -4,6 +4,7 @@ import type { Contained, Header } from "#durable/format/frame.ts";
 import type { Operation, Unknown } from "#durable/format/operation.ts";
 import type { Refusal } from "#durable/format/refusal.ts";
 import type { Question } from "#workers/contract/evaluator.ts";
+import type { Reading } from "#workers/mask/reading.ts";
 import type { Body } from "#workers/wire/body.ts";
 
 /** A request as it came in, with the connection its URL names. */
@@ -42,6 +43,8 @@ export type Inspected<Op extends Operation = Operation, F extends Contained = Co
    * what is wrong with it. Until then `operation` and `frames` are what its beginning says.
    */
   readonly unread?: (spooled: Spooled) => Promise<Inspected<Op, F>>;
+  /** How the body is looked into and masked; absent when it never is, as a pack, whose bytes are hashed. */
+  readonly reading?: Reading;
   /** Reads the answer as it is released; absent when nobody asks what answers contain. */
   readonly hearing?: (status: number, headers: Headers) => Hearing | undefined;
   /** Set when the request alone does not tell all that a decision needs. */
@@ -98,6 +101,9 @@ export interface Adapter<Op extends Operation = Operation, F extends Contained =
     inspected: Inspected<Op, F>,
     send: (inspected: Inspected<Op, F>) => Promise<Response>,
   ): Promise<Response>;
+
+  /** How an answer is looked into and masked; absent when it never is. */
+  reading?(inspected: Inspected<Op, F>, response: Response): Reading;
 
   /**
    * The same no, in the protocol's words. Never shows internals. `operation` is `unknown` when decoding failed;

@@ -33,7 +33,10 @@ export interface Append {
     off: number,
     bytes: Uint8Array,
     end?: BodyEnd,
+    content?: readonly Content[],
   ): Promise<Answer<null>>;
+  /** Records what a request body contains whose bytes come by another way: what was hidden in it. */
+  contained(session: SessionId, x: ExchangeId, content: readonly Content[]): Promise<Answer<null>>;
   /** Ends an exchange's response body, and says what it contained. */
   finish(
     session: SessionId,

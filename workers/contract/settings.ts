@@ -25,6 +25,7 @@ export type MaskSettings = v.InferOutput<typeof MaskSettings>;
 const Hex = v.pipe(v.string(), v.regex(/^[0-9a-f]{64}$/));
 
 export const GatewaySettings = v.object({
+  mask: MaskSettings,
   connections: v.array(Connection),
   issuers: v.array(Issuer),
   /** Seconds without a byte after which a request body, or an upstream, counts as stalled. */

@@ -2,6 +2,7 @@
 
 import type { ConnectionKind } from "#durable/format/connection.ts";
 import type { Decision } from "#durable/format/decision.ts";
+import type { MaskFrame } from "#durable/format/frame.ts";
 import type { ExchangeId, SessionId } from "#durable/format/ids.ts";
 import type { Principal } from "#durable/format/principal.ts";
 import type { Facts } from "#durable/format/question/question.ts";
@@ -10,6 +11,9 @@ import type { Adapter, Flawed, Incoming, Inspected } from "#workers/adapters/ada
 import type { Evaluator } from "#workers/contract/evaluator.ts";
 import type { Append } from "#workers/contract/recorder.ts";
 import type { GatewaySettings } from "#workers/contract/settings.ts";
+import type { Detectors } from "#workers/mask/detectors.ts";
+import type { Rules } from "#workers/mask/pattern/scan.ts";
+import type { Masker } from "#workers/mask/stream/masker.ts";
 
 /** What the pipeline works with: made once a request, since streams and calls belong to their request. */
 export type Means = {
@@ -17,6 +21,7 @@ export type Means = {
   readonly adapters: Readonly<Record<ConnectionKind, Adapter>>;
   readonly authenticate: (request: Request) => Promise<Principal>;
   readonly evaluator: Evaluator;
+  readonly detectors: Detectors;
   readonly append: Append;
   readonly egress: Fetcher;
   readonly now: () => number;
@@ -32,10 +37,16 @@ export type Resolved = Authenticated & { readonly connection: Incoming["connecti
 export type Looked = Resolved & { readonly inspected: Inspected | Flawed };
 export type Read = Resolved & { readonly inspected: Inspected };
 export type Decided = Read & { readonly facts: Facts; readonly decision: Decision };
-export type Recorded = Decided & { readonly session: SessionId; readonly clearance: string | undefined };
+/** `hidden` is what was hidden in the known part of the request; a streamed rest goes through `masker`. */
+export type Masked = Decided & {
+  readonly rules: Rules | undefined;
+  readonly hidden: readonly MaskFrame[];
+  readonly masker: Masker | undefined;
+};
+export type Recorded = Masked & { readonly session: SessionId; readonly clearance: string | undefined };
 
 declare const cleared: unique symbol;
 /** Only `clear` makes one. */
 export type Cleared = Recorded & { readonly clearance: string; readonly [cleared]: true };
 export type Forwarded = Cleared & { readonly response: Response };
-export type Reached = Received | Authenticated | Resolved | Looked | Read | Decided | Recorded;
+export type Reached = Received | Authenticated | Resolved | Looked | Read | Decided | Masked | Recorded;

@@ -2,6 +2,7 @@
 import { refuse } from "./answer/refuse.ts";
 import { release } from "./answer/release.ts";
 import { authenticate } from "./authenticate.ts";
+import { mask } from "./body/mask.ts";
 import { spool } from "./body/spool.ts";
 import { clear } from "./clear.ts";
 import { decide } from "./decide.ts";
@@ -26,7 +27,9 @@ export async function run(received: Received, means: Means): Promise<Response> {
     reached = read;
     const decided = await decide(read, means);
     reached = decided;
-    const recorded = await record(decided, means);
+    const masked = mask(decided, means);
+    reached = masked;
+    const recorded = await record(masked, means);
     reached = recorded;
     const forwarded = await forward(clear(recorded), means);
     return await release(forwarded, means);

@@ -5,7 +5,7 @@ import { recordable } from "#durable/format/question/asked.ts";
 import { Refusal } from "#durable/format/refusal.ts";
 import type { RequestBody, RequestTape } from "#durable/format/tape.ts";
 import type { Body } from "#workers/wire/body.ts";
-import type { Decided, Means, Read, Recorded } from "./exchange.ts";
+import type { Decided, Masked, Means, Read, Recorded } from "./exchange.ts";
 
 /** Letters of reasons that a decision frame, which is one line, has room for. */
 const REASON_MAX = 4_000;
@@ -13,11 +13,11 @@ const DENIED_MAX = 8_000;
 /** Bytes a decision's line has for its members: LINE_MAX without the prefix, the exchange and punctuation. */
 const MEMBERS_MAX = 64_000;
 
-export async function record(decided: Decided, means: Means): Promise<Recorded> {
+export async function record(decided: Masked, means: Means): Promise<Recorded> {
   const { x, opening, inspected } = decided;
   const { body } = inspected;
   const decision = withQuestions(fitting(decided.decision), decided);
-  const tape = requestTape(decided);
+  const tape = withHidden(requestTape(decided), decided);
   const answer =
     body.kind === "spooled"
       ? await means.append.decide(body.session, x, {
@@ -31,6 +31,11 @@ export async function record(decided: Decided, means: Means): Promise<Recorded> 
   const { session, clearance } = answer.ok;
   return { ...decided, session, clearance };
 }
+
+const withHidden = <T extends { readonly content: readonly Content[] }>(tape: T, { hidden }: Masked): T => ({
+  ...tape,
+  content: [...tape.content, ...hidden],
+});
 
 /** The request itself, without its body and what was decided upon it. */
 export function requestTape({ x, connection, inspected }: Read): Omit<RequestTape, "body" | "decision"> {

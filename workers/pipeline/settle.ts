@@ -5,6 +5,7 @@ import type { Inspected } from "#workers/adapters/adapter.ts";
 import { responseHeaders } from "#workers/wire/headers.ts";
 import { inTime, upstreamSilent } from "#workers/wire/in-time.ts";
 import { granted } from "#workers/wire/problem.ts";
+import { mask } from "./body/mask.ts";
 import { clear } from "./clear.ts";
 import { decide } from "./decide.ts";
 import type { Means, Read } from "./exchange.ts";
@@ -32,7 +33,7 @@ async function ask(
   means: Means,
 ): Promise<Uint8Array<ArrayBuffer> | undefined> {
   const x = mintExchangeId(means.now(), means.random(10));
-  const recorded = await record(await decide({ ...read, x }, means), means);
+  const recorded = await record(mask(await decide({ ...read, x }, means), means), means);
   const { session } = recorded;
   try {
     const { response } = await forward(clear(recorded), means);

@@ -74,13 +74,21 @@ const SHAPES = {
     ),
   }),
   llm: v.looseObject({ x: Text, dir: v.picklist(["c2s", "s2c"]) }),
+  mask: v.looseObject({
+    x: Text,
+    dir: v.picklist(["c2s", "s2c"]),
+    detector: Text,
+    off: Count,
+    len: Count,
+    digest: Digest,
+  }),
   gap: v.looseObject({ cause: Text, exchanges: v.array(Text), missing: Text }),
   "session.end": v.looseObject({ reason: Text }),
   "session.truncated": v.looseObject({ cause: Text, lastDurable: v.number(), exchanges: v.array(Text) }),
 } as const satisfies Record<Frame["k"], v.GenericSchema>;
 
 /** Kinds of EVIDENCE §1 whose members nothing here relies on. */
-const OTHERS = new Set(["hold", "approval", "mask", "hook", "read"]);
+const OTHERS = new Set(["hold", "approval", "hook", "read"]);
 
 export type Shaped = { readonly frame: Frame } | { readonly kind: string } | { readonly wrong: string };
 

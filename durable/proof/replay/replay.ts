@@ -116,6 +116,7 @@ class Replay {
         this.#draft(frame.x, place).git.push(frame);
         break;
       case "llm":
+      case "mask":
         this.#draft(frame.x, place).others.push({ ...place, kind: frame.k, json: { ...frame } });
         break;
       case "data": {

@@ -108,7 +108,6 @@ describe("a configuration that is wrong", () => {
     ["archve = 1\n", 'unknown key "archve", did you mean "archive"?'],
     ["[qqqqqqqq]\n", 'unknown table "qqqqqqqq"'],
     ['[listen]\ntls = { cert = "a" }', "tls in [listen] is not available yet"],
-    ['[mask]\ndetectors = ["secrets"]', "[mask] is not available yet"],
     ['[cluster]\nbucket = "s3://x"', "[cluster] is not available yet"],
     ['[identity.saml]\nidp_metadata = "file:x"', "[identity.saml] is not available yet"],
     ["[evidence]\nquorum = 1", "quorum: there are 0 witnesses"],

@@ -2,6 +2,7 @@
 import type { Header } from "#durable/format/frame.ts";
 import type { HttpRequest, Unknown } from "#durable/format/operation.ts";
 import { Refusal } from "#durable/format/refusal.ts";
+import { readingOf } from "#workers/mask/reading.ts";
 import { peek } from "#workers/wire/body.ts";
 import { requestHeaders } from "#workers/wire/headers.ts";
 import { problem } from "#workers/wire/problem.ts";
@@ -49,10 +50,13 @@ export const httpAdapter: Adapter<HttpRequest> = {
       outgoing: { method, path: sent, headers },
       body,
       frames: [],
+      reading: readingOf(request.headers.get("content-type")),
     };
   },
 
   forward: (inspected, send) => send(inspected),
+
+  reading: (_, { headers }) => readingOf(headers.get("content-type")),
 
   refuse: refuseHttp,
 };

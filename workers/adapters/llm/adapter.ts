@@ -2,6 +2,7 @@
 import type { Contained, Header } from "#durable/format/frame.ts";
 import type { LlmMessage, LlmOperation, Unknown } from "#durable/format/operation.ts";
 import { Refusal } from "#durable/format/refusal.ts";
+import { readingOf } from "#workers/mask/reading.ts";
 import { type Body, peek } from "#workers/wire/body.ts";
 import { withoutQueryCarriers } from "#workers/wire/carriers.ts";
 import { gunzip, isGzip } from "#workers/wire/gzip.ts";
@@ -46,7 +47,7 @@ export const llmAdapter: Adapter<LlmOperation> = {
         api: api.name,
         size: 0,
       });
-      return { operation, questions, outgoing, body: { kind: "none" }, frames: [] };
+      return { operation, questions, outgoing, body: { kind: "none" }, frames: [], reading: "json" };
     }
     const { body, bytes } = await read(incoming);
     const asked = askedOf(endpoint, bytes);
@@ -60,11 +61,14 @@ export const llmAdapter: Adapter<LlmOperation> = {
       outgoing,
       body,
       frames: [messagesFrame(asked.messages)],
+      reading: "json",
       ...(endpoint.step === "chat" && { hearing: (_, answered) => hearingOf(api, answered) }),
     };
   },
 
   forward: (inspected, send) => send(inspected),
+
+  reading: (_, { headers }) => readingOf(headers.get("content-type")),
 
   refuse: refuseLlm,
 };

@@ -5,9 +5,12 @@ import type { SessionId } from "#durable/format/ids.ts";
 import { Refusal } from "#durable/format/refusal.ts";
 import type { RequestTape, ResponseTape } from "#durable/format/tape.ts";
 import type { Incoming } from "#workers/adapters/adapter.ts";
+import { maskerFor } from "#workers/mask/reading.ts";
+import { concat } from "#workers/mask/stream/out.ts";
 import { withoutCredentials } from "#workers/wire/carriers.ts";
 import { responseHeaders } from "#workers/wire/headers.ts";
 import { bodyStalled, inTime } from "#workers/wire/in-time.ts";
+import { frameOf, known as maskedBody } from "../body/mask.ts";
 import type { Means, Reached } from "../exchange.ts";
 import { known } from "../record.ts";
 
@@ -42,7 +45,7 @@ async function recordRefusal(
   try {
     if (!("principal" in reached)) {
       await swallow(incoming, STRANGER_MAX);
-      await means.append.refuse(undecided(reached), tape);
+      await means.append.refuse(undecided(reached, means), tape);
       return undefined;
     }
     let session: SessionId;
@@ -52,7 +55,7 @@ async function recordRefusal(
     else if (spooled) session = spooled.session;
     else {
       const { session: named, ...own } = reached.opening;
-      const tape = undecided(reached);
+      const tape = undecided(reached, means);
       let begun = await means.append.begin(reached.opening, tape);
       // A session that has ended, or is somebody else's, takes nothing: the attempt is in the caller's own.
       if ("no" in begun && named !== undefined) begun = await means.append.begin(own, tape);
@@ -138,7 +141,7 @@ function first(headers: readonly Header[]): readonly Header[] {
 }
 
 /** The request as it came in, without its credentials, and cut to fit into the record. */
-function undecided(reached: Reached): RequestTape {
+function undecided(reached: Reached, means: Means): RequestTape {
   const { x, incoming } = reached;
   const inspected = "inspected" in reached ? reached.inspected : undefined;
   return {
@@ -148,9 +151,29 @@ function undecided(reached: Reached): RequestTape {
     method: incoming.request.method,
     path: `${new URL(incoming.request.url).pathname}${withoutCredentials(incoming.query)}`.slice(0, PATH_MAX),
     headers: first(inspected?.outgoing.headers ?? []),
-    content: [],
     bodies: incoming.connection.bodies,
-    body: inspected ? known(inspected.body) : { kind: "none" },
+    ...masked(reached, means),
+  };
+}
+
+/** What is recorded of a body that was refused is masked as far as it can be known with what. */
+function masked(reached: Reached, means: Means): Pick<RequestTape, "content" | "body"> {
+  if (!("inspected" in reached)) return { content: [], body: { kind: "none" } };
+  const { inspected, x, incoming } = reached;
+  const { body } = inspected;
+  const reading = ("reading" in inspected ? inspected.reading : undefined) ?? "none";
+  // After the step that masks it is masked, and after the one that records it is recorded.
+  const rules = "rules" in reached ? undefined : means.detectors.choose(incoming.connection.mask);
+  if (!rules || reading === "none")
+    return { content: "hidden" in reached ? reached.hidden : [], body: known(body) };
+  const masker = maskerFor(reading, rules);
+  const shown = known(maskedBody(body, masker));
+  // Nothing of it leaves: what is held of the beginning is the end of what is recorded.
+  const rest = masker.end();
+  const content = masker.masks().map((mask) => frameOf(mask, x, "c2s"));
+  return {
+    content,
+    body: shown.kind === "stream" ? { kind: "stream", prefix: concat([shown.prefix, rest]) } : shown,
   };
 }
 

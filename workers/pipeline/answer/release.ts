@@ -8,6 +8,7 @@ import { responseHeaders } from "#workers/wire/headers.ts";
 import { inTime, upstreamSilent } from "#workers/wire/in-time.ts";
 import { pieces } from "#workers/wire/pieces.ts";
 import { ReadAhead } from "#workers/wire/read-ahead.ts";
+import { type Masking, maskedHeaders, maskingOf } from "../body/masking.ts";
 import type { Forwarded, Means } from "../exchange.ts";
 import { watch } from "../over.ts";
 import { releaseSocket } from "./socket.ts";
@@ -19,7 +20,9 @@ const CHUNK = 1024 * 1024;
 export async function release(forwarded: Forwarded, means: Means): Promise<Response> {
   const { response } = forwarded;
   if (response.webSocket) return releaseSocket(forwarded, response.webSocket, means);
-  const headers = responseHeaders(response.headers);
+  const masking = maskingOf(forwarded);
+  const own = responseHeaders(response.headers);
+  const headers = masking ? maskedHeaders(own) : own;
   if (!response.body) return whole(forwarded, headers, new Uint8Array(0), means);
   const declared = Number(response.headers.get("content-length") ?? Number.NaN);
   if (declared <= SMALL) {
@@ -28,9 +31,13 @@ export async function release(forwarded: Forwarded, means: Means): Promise<Respo
     );
     if (bytes.byteLength !== declared)
       throw new Refusal("upstream_protocol", "the upstream's answer ended early");
-    return whole(forwarded, headers, bytes, means);
+    if (!masking) return whole(forwarded, headers, bytes, means);
+    const shown = masking.all(bytes);
+    const length: Header = ["content-length", `${shown.byteLength}`];
+    return whole(forwarded, [...headers, length], shown, means, masking.before(shown.byteLength));
   }
-  return stream(forwarded, response.body, headers, Number.isNaN(declared) ? undefined : declared, means);
+  const length = masking || Number.isNaN(declared) ? undefined : declared;
+  return stream(forwarded, { source: response.body, headers, length, masking }, means);
 }
 
 async function whole(
@@ -38,22 +45,28 @@ async function whole(
   headers: Header[],
   bytes: Uint8Array<ArrayBuffer>,
   means: Means,
+  hidden: readonly Content[] = [],
 ): Promise<Response> {
   const { session, x, response, inspected } = forwarded;
   const { status } = response;
   const hearing = inspected.hearing?.(status, response.headers);
   hearing?.hear(bytes);
-  const content = contentOf(hearing, x, true);
+  const content = [...hidden, ...contentOf(hearing, x, true)];
   sure(await means.append.respond(session, x, { status, headers, bytes, end: "complete", content }));
   const body = response.body ? bytes : null;
   return new Response(body, { status, headers: own(forwarded, headers), encodeBody: "manual" });
 }
 
+type Answering = {
+  readonly source: ReadableStream<Uint8Array>;
+  readonly headers: Header[];
+  readonly length: number | undefined;
+  readonly masking: Masking | undefined;
+};
+
 async function stream(
   forwarded: Forwarded,
-  source: ReadableStream<Uint8Array>,
-  headers: Header[],
-  length: number | undefined,
+  { source, headers, length, masking }: Answering,
   means: Means,
 ): Promise<Response> {
   const { session, x, response } = forwarded;
@@ -62,7 +75,8 @@ async function stream(
   const { stallSeconds, streamSeconds } = means.settings;
   const patience = isEventStream(response.headers) ? streamSeconds : stallSeconds;
   const within = <T>(read: Promise<T>) => inTime(read, patience, upstreamSilent);
-  const ahead = new ReadAhead(pieces(reader, within), CHUNK, moment);
+  const read = pieces(reader, within);
+  const ahead = new ReadAhead(masking?.over(read) ?? read, CHUNK, moment);
   const first = await ahead.take();
   const bytes = first ?? new Uint8Array(0);
   sure(
@@ -70,6 +84,7 @@ async function stream(
       status,
       headers,
       bytes,
+      content: masking?.before(bytes.byteLength) ?? [],
       ...(first ? {} : { end: "complete" }),
     }),
   );
@@ -77,7 +92,7 @@ async function stream(
   const { readable, writable } =
     length === undefined ? new IdentityTransformStream() : new FixedLengthStream(length);
   const hearing = forwarded.inspected.hearing?.(status, response.headers);
-  means.meanwhile(pump(forwarded, { reader, ahead, hearing }, writable, bytes, means));
+  means.meanwhile(pump(forwarded, { reader, ahead, hearing, masking }, writable, bytes, means));
   return new Response(readable, { status, headers: own(forwarded, headers), encodeBody: "manual" });
 }
 
@@ -85,6 +100,7 @@ type Source = {
   readonly reader: ReadableStreamBYOBReader;
   readonly ahead: ReadAhead;
   readonly hearing: Hearing | undefined;
+  readonly masking: Masking | undefined;
 };
 
 /**
@@ -93,7 +109,7 @@ type Source = {
  */
 async function pump(
   { session, x }: Forwarded,
-  { reader, ahead, hearing }: Source,
+  { reader, ahead, hearing, masking }: Source,
   writable: WritableStream<Uint8Array>,
   first: Uint8Array,
   means: Means,
@@ -110,7 +126,8 @@ async function pump(
       written.catch(() => undefined);
       const chunk = await Promise.race([ahead.take(), over.ended]);
       if (!chunk) break;
-      sure(await means.append.release(session, x, off, chunk));
+      const hidden = masking?.before(off + chunk.byteLength) ?? [];
+      sure(await means.append.release(session, x, off, chunk, undefined, hidden));
       off += chunk.byteLength;
       hearing?.hear(chunk);
       await written;

@@ -99,6 +99,7 @@ class Slimming {
       case "llm":
         return { frame: slimLlm(frame) };
       case "session.start":
+      case "mask":
       case "gap":
       case "session.end":
       case "session.truncated":

@@ -53,7 +53,8 @@ export class Exchanges {
       case "response":
       case "data":
       case "git":
-      case "llm": {
+      case "llm":
+      case "mask": {
         const exchange = this.#live.get(frame.x);
         if (exchange) seeIn(exchange, frame, exchange.excused ? () => undefined : say);
         else say("exchange_order", `a ${frame.k} frame before the request of ${frame.x}`);
@@ -88,7 +89,7 @@ export class Exchanges {
 
 const words = (dir: Direction): string => (dir === "c2s" ? "request" : "response");
 
-type Within = Extract<Frame, { readonly k: "decision" | "response" | "data" | "git" | "llm" }>;
+type Within = Extract<Frame, { readonly k: "decision" | "response" | "data" | "git" | "llm" | "mask" }>;
 type Say = (code: Parameters<Report>[0], message: string) => void;
 
 function seeIn(exchange: Exchange, frame: Within, say: Say): void {
@@ -113,6 +114,7 @@ function seeIn(exchange: Exchange, frame: Within, say: Say): void {
       break;
     case "git":
     case "llm":
+    case "mask":
       break;
   }
 }

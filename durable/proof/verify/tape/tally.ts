@@ -31,6 +31,7 @@ export function count(counts: Counts, frame: Frame | undefined): void {
     case "response":
     case "git":
     case "llm":
+    case "mask":
     case "session.end":
     case "session.truncated":
       break;
