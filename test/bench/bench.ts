@@ -1,5 +1,5 @@
 // `npm run bench`: what a request, a clone, a push and a large body cost through Steno, beside what they cost without.
-// --only small|latency|git|push|bulk|disk|policy|mask|fuzz (repeatable)   --quick a few seconds each, to see that it runs
+// --only small|latency|git|push|bulk|disk|policy|mask|encrypt|fuzz (repeatable)   --quick a few seconds each, to see that it runs
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { cpus, loadavg, release, tmpdir } from "node:os";
 import { join } from "node:path";
@@ -8,6 +8,7 @@ import { readBuild } from "#scripts/build.ts";
 import { startGitHttp } from "#test/support/servers/git-http.ts";
 import { startNginxStatic } from "#test/support/servers/nginx-static.ts";
 import { measureBulk, startBulkUpstream } from "./bulk.ts";
+import { measureEncrypt } from "./encrypt.ts";
 import { cachedRepository, measureGit, serveRepository } from "./git.ts";
 import { measureLatency } from "./latency.ts";
 import { measureMask } from "./mask.ts";
@@ -21,10 +22,21 @@ import { measureDisturbed, SLOWER_US, slowFsync } from "./slow-disk.ts";
 import { measureSmall, openSessions, tokenFile } from "./small.ts";
 import { bareWorkerd, direct, nginx, startIdentity, steno, type Target } from "./targets.ts";
 
-const PARTS = ["small", "latency", "git", "push", "bulk", "disk", "policy", "mask", "fuzz"] as const;
+const PARTS = [
+  "small",
+  "latency",
+  "git",
+  "push",
+  "bulk",
+  "disk",
+  "policy",
+  "mask",
+  "encrypt",
+  "fuzz",
+] as const;
 type Part = (typeof PARTS)[number];
 /** These need no servers. */
-const ALONE: ReadonlySet<Part> = new Set(["policy", "mask", "fuzz"]);
+const ALONE: ReadonlySet<Part> = new Set(["policy", "mask", "encrypt", "fuzz"]);
 
 interface Size {
   readonly seconds: number;
@@ -60,6 +72,8 @@ async function main(): Promise<void> {
       show("Masking, in Node", speed);
       show("A streamed answer, masked: how much later its letters leave", waits);
     }
+    if (parts.includes("encrypt"))
+      show("A segment encrypted, in Node", await measureEncrypt(16, values.quick ? 3 : 9));
     if (parts.includes("fuzz")) {
       show("Bent input", await fuzz(await packsOf(directory), values.quick ? 6 : 180));
       show("Changed paths", await agree(values.quick ? 10 : 300));

@@ -5,9 +5,12 @@ import { createRequire } from "node:module";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Readable } from "node:stream";
+import { GetObjectLegalHoldCommand, ListObjectsV2Command, type S3Client } from "@aws-sdk/client-s3";
 import { build } from "esbuild";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import type { SessionId } from "#durable/format/ids.ts";
 import { ArchiveFault, type Stored } from "#durable/store/archive.ts";
+import { S3Keys } from "#durable/store/keys/s3-keys.ts";
 import { s3Probe } from "#durable/store/probe/s3-probe.ts";
 import { directoryEndpoint } from "#scripts/archive/directory-endpoint.ts";
 import { type S3Server, startS3 } from "#test/support/servers/s3.ts";
@@ -37,6 +40,49 @@ describe("Ceph", () => {
     const bytes = some(64 * MIB);
     expect((await archive.put(key, bytes, { locked: true })).sha256).toBe(sha256(bytes));
     expect(sha256((await archive.get(key)) ?? new Uint8Array())).toBe(sha256(bytes));
+  });
+
+  test("session keys in a bucket without versions are replaced, and gone when they are deleted", async () => {
+    const keys = new S3Keys({ ...store, bucket: "plain", prefix: "keys-test/", timeoutMs: 30_000 });
+    const session = "ses_01KAZ00000000000000000000A" as SessionId;
+    expect(await keys.unfit()).toEqual([]);
+    expect(await keys.get(session)).toBeUndefined();
+    await keys.remove(session);
+    await keys.put(session, some(275));
+    const second = some(300);
+    await keys.put(session, second);
+    expect(await keys.get(session)).toEqual(second);
+    expect(await listed(keys)).toEqual([session]);
+    await keys.remove(session);
+    expect(await keys.get(session)).toBeUndefined();
+    expect(await listed(keys)).toEqual([]);
+  });
+
+  test("a bucket that keeps versions or locks is said to be unfit for session keys; deleting there takes every version", async () => {
+    const keys = new S3Keys({ ...store, prefix: "keys-test/", timeoutMs: 30_000 });
+    const session = "ses_01KAZ00000000000000000000B" as SessionId;
+    expect((await keys.unfit()).join()).toMatch(/keeps versions.*has Object Lock/);
+    await keys.put(session, some(275));
+    await keys.put(session, some(276));
+    await keys.remove(session);
+    expect(await keys.get(session)).toBeUndefined();
+    expect(await listed(keys)).toEqual([]);
+  });
+
+  test("a legal hold is set on an object and lifted", async () => {
+    const archive = archiveIn(store);
+    const key = `${fresh()}/frames-000000.ndjson.zst.age`;
+    await archive.put(key, some(100), { locked: true });
+    const s3 = ceph.client();
+    const status = async () => {
+      const Key = await nameOf(s3, key);
+      return (await s3.send(new GetObjectLegalHoldCommand({ Bucket: store.bucket, Key }))).LegalHold?.Status;
+    };
+    await archive.legalHold?.(key, true);
+    expect(await status()).toBe("ON");
+    await archive.legalHold?.(key, false);
+    expect(await status()).toBe("OFF");
+    s3.destroy();
   });
 
   test("is probed: it keeps what is locked, takes second puts, and is graded limited for that alone", async () => {
@@ -195,6 +241,20 @@ const config :Workerd.Config = (
       await ended;
     },
   };
+}
+
+async function listed(keys: S3Keys): Promise<SessionId[]> {
+  const found: SessionId[] = [];
+  for await (const session of keys.list()) found.push(session);
+  return found;
+}
+
+/** Under which name the bucket has a key: archives of tests have prefixes. */
+async function nameOf(s3: S3Client, key: string): Promise<string> {
+  const { Contents = [] } = await s3.send(new ListObjectsV2Command({ Bucket: store.bucket }));
+  const found = Contents.find(({ Key }) => Key?.endsWith(key))?.Key;
+  if (found === undefined) throw new Error(`${key} is not listed`);
+  return found;
 }
 
 /** The port workerd tells on its control pipe. */
