@@ -94,8 +94,8 @@ test("what one commit adds and the next takes back is told, and policies see its
   );
   expect(pushed.changes).toMatchObject([
     { ref: "refs/heads/main", base, paths: [{ path: "a", status: "M" }] },
-    { commit: tip, base: adding, paths: [{ path: "secret", status: "D" }] },
     { commit: adding, base, paths: [{ path: "secret", status: "A", size: 3 }] },
+    { commit: tip, base: adding, paths: [{ path: "secret", status: "D" }] },
   ]);
   expect(contextOf(pushed)).toMatchObject({ paths: ["a", "secret"], inspected: true });
 });

@@ -5,11 +5,14 @@ import { isZero } from "../history/ref-update.ts";
 import { idLengthOf, type ObjectFormat } from "../pack/bytes.ts";
 import { Comparison } from "./compare.ts";
 import type { KnownObjects } from "./known-objects.ts";
+import { readTree, type TreeEntry } from "./tree.ts";
 
 /** Changed paths that are kept of one comparison, trees that are read for one push, and bytes that are had again for it. */
 const PATHS_MAX = 100_000;
 const READS_MAX = 200_000;
-const LOOKS_MAX = 5_000;
+const LOOKS_MAX = 20_000;
+/** Trees that are kept as they were read. */
+const PARSED_MAX = 256;
 /** Tags of tags of tags. */
 const PEELS_MAX = 8;
 
@@ -42,6 +45,7 @@ class Push {
   readonly #touched = new Set<string>();
   #truncated = false;
   #reads = 0;
+  readonly #parsed = new Map<string, ReadonlyMap<string, TreeEntry>>();
   readonly #looksBefore: number;
 
   constructor(
@@ -69,7 +73,8 @@ class Push {
       this.#keep({ ref: update.ref, base: old ?? null, paths });
       direct.add(`${old ?? ""} ${tip}`);
     }
-    for (const commit of this.#commits.values()) {
+    // From the back of the pack, where what was read last is still at hand.
+    for (const commit of [...this.#commits.values()].reverse()) {
       const [first] = commit.parents;
       if (commit.parents.length < 2 && direct.has(`${first ?? ""} ${commit.id}`)) continue;
       await this.#within(commit);
@@ -136,13 +141,25 @@ class Push {
         this.#truncated = true;
         return undefined;
       }
-      return this.#objects.get("tree", id);
+      return this.#tree(id);
     };
     const comparison = new Comparison(trees, idLengthOf(this.#format), PATHS_MAX);
     await comparison.compare(before, after);
     if (!this.#truncated) for (const id of comparison.missing) this.#missing.add(id);
     this.#truncated ||= comparison.truncated;
     return comparison.changes.map((change) => this.#sized(change));
+  }
+
+  /** A commit's trees are its successor's old ones: each is read once, when the successor comes next. */
+  async #tree(id: string): Promise<ReadonlyMap<string, TreeEntry> | undefined> {
+    const known = this.#parsed.get(id);
+    if (known) return known;
+    const content = await this.#objects.get("tree", id);
+    const tree = content && readTree(content, idLengthOf(this.#format));
+    if (tree) this.#parsed.set(id, tree);
+    const [oldest] = this.#parsed.keys();
+    if (this.#parsed.size > PARSED_MAX && oldest !== undefined) this.#parsed.delete(oldest);
+    return tree;
   }
 
   #sized(change: ChangedPath): ChangedPath {

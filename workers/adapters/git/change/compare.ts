@@ -1,11 +1,11 @@
 /** What changed between two trees, as `git diff --raw --no-renames -r` has it. */
 import type { ChangedPath } from "#durable/format/frame.ts";
-import { type Bytes, broken } from "../pack/bytes.ts";
+import { broken } from "../pack/bytes.ts";
 import { folded, type Oddity } from "./path-name.ts";
-import { isTree, readTree, type TreeEntry } from "./tree.ts";
+import { isTree, type TreeEntry } from "./tree.ts";
 
 /** Trees by id; undefined when neither the push nor anything that is known has it. */
-export type Trees = (id: string) => Promise<Bytes | undefined>;
+export type Trees = (id: string) => Promise<ReadonlyMap<string, TreeEntry> | undefined>;
 
 /** Deeper and longer paths than any checkout could hold. */
 const DEPTH_MAX = 512;
@@ -39,17 +39,19 @@ export class Comparison {
     if (depth > DEPTH_MAX) throw broken(`a path is more than ${DEPTH_MAX} folders deep`);
     const [before, after] = [await this.#read(oldId), await this.#read(nextId)];
     if (!before || !after) return;
-    const clashes = clashing(after);
-    for (const { key, place } of places(before, after)) {
+    let clashes: ReadonlySet<string> | undefined;
+    for (const { key, place } of differing(before, after)) {
       const [was, is] = [before.get(key), after.get(key)];
-      if (was && is && was.id === is.id && was.mode === is.mode) continue;
       const inTree = place !== key;
       const [old, next] = [was, is].map((entry) => (entry && isTree(entry) === inTree ? entry : undefined));
       if (!old && !next) continue;
       const path = `${prefix}${(is ?? was)?.name}`;
       if (path.length > LENGTH_MAX) throw broken(`a path is more than ${LENGTH_MAX} letters long`);
       if (inTree) await this.compare(old?.id, next?.id, `${path}/`, depth + 1);
-      else this.#keep(path, old, next, clashes.has(key));
+      else {
+        clashes ??= clashing(after);
+        this.#keep(path, old, next, clashes.has(key));
+      }
     }
   }
 
@@ -71,9 +73,9 @@ export class Comparison {
 
   async #read(id: string | undefined): Promise<ReadonlyMap<string, TreeEntry> | undefined> {
     if (id === undefined) return new Map();
-    const content = await this.#trees(id);
-    if (!content) this.missing.add(id);
-    return content && readTree(content, this.#idLength);
+    const tree = await this.#trees(id);
+    if (!tree) this.missing.add(id);
+    return tree;
   }
 }
 
@@ -86,6 +88,8 @@ function statusOf(was: TreeEntry | undefined, is: TreeEntry | undefined): Change
 
 /** Keys of entries whose names are the same where case does not count. */
 function clashing(entries: ReadonlyMap<string, TreeEntry>): ReadonlySet<string> {
+  // Nearly always: as many names as there are when case counts.
+  if (new Set([...entries.values()].map(({ name }) => folded(name))).size === entries.size) return new Set();
   const first = new Map<string, string>();
   const clashes = new Set<string>();
   for (const { name, key } of entries.values()) {
@@ -97,13 +101,19 @@ function clashing(entries: ReadonlyMap<string, TreeEntry>): ReadonlySet<string> 
   return clashes;
 }
 
-/** Every name of either, in git's order: what is a tree stands as if it ended in a slash. */
-function places(
+/** Names that are not the same in both, in git's order: what is a tree stands as if it ended in a slash. */
+function differing(
   before: ReadonlyMap<string, TreeEntry>,
   after: ReadonlyMap<string, TreeEntry>,
 ): readonly { readonly key: string; readonly place: string }[] {
   const all = new Map<string, string>();
-  for (const entry of [...before.values(), ...after.values()])
-    all.set(isTree(entry) ? `${entry.key}/` : entry.key, entry.key);
+  const add = (entry: TreeEntry) => all.set(isTree(entry) ? `${entry.key}/` : entry.key, entry.key);
+  for (const entry of after.values()) {
+    const was = before.get(entry.key);
+    if (was?.id === entry.id && was.mode === entry.mode) continue;
+    add(entry);
+    if (was) add(was);
+  }
+  for (const entry of before.values()) if (!after.has(entry.key)) add(entry);
   return [...all].map(([place, key]) => ({ key, place })).sort((a, b) => (a.place < b.place ? -1 : 1));
 }

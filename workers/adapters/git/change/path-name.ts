@@ -43,7 +43,11 @@ export function textOfName(bytes: Bytes): { readonly name: string; readonly odd:
 }
 
 /** What two names are the same by, where case does not count: on NTFS, APFS and HFS+. */
-export const folded = (name: string): string => name.normalize("NFC").toLowerCase();
+export const folded = (name: string): string => {
+  // biome-ignore lint/suspicious/noControlCharactersInRegex: ASCII is its own composition
+  const composed = /^[\x00-\x7f]*$/.test(name) ? name : name.normalize("NFC");
+  return composed.toLowerCase();
+};
 
 function decode(bytes: Bytes): string | undefined {
   try {

@@ -1,5 +1,6 @@
 /** Reads a tree object (gitformat: `<mode> <name>\0<id>` …) as git orders it. */
-import { type Bytes, broken, hex } from "../pack/bytes.ts";
+import { Buffer } from "node:buffer";
+import { type Bytes, broken } from "../pack/bytes.ts";
 import { forbidden, type Oddity, textOfName } from "./path-name.ts";
 
 export type TreeEntry = {
@@ -15,41 +16,37 @@ export type TreeEntry = {
 export const TREE_MODE = "040000";
 export const isTree = ({ mode }: TreeEntry): boolean => mode === TREE_MODE;
 
+/** Names of printable ASCII that no file system takes for another need no second look: nearly all. */
+const PLAIN = /^[\x20-\x7e]+$/;
+const SUSPECT = /^\.|git~1|\//i;
+const NOT_ODD: readonly Oddity[] = [];
+
 /** By `key`. Refuses what is no tree: cut off, out of order, a name twice, a name no repository may have. */
 export function readTree(content: Bytes, idLength: number): ReadonlyMap<string, TreeEntry> {
+  const buffer = Buffer.from(content.buffer, content.byteOffset, content.byteLength);
   const entries = new Map<string, TreeEntry>();
   let before = "";
-  for (let at = 0; at < content.byteLength; ) {
-    const space = content.indexOf(0x20, at);
-    const nul = space < 0 ? -1 : content.indexOf(0, space);
+  for (let at = 0; at < buffer.byteLength; ) {
+    const space = buffer.indexOf(0x20, at);
+    const nul = space < 0 ? -1 : buffer.indexOf(0, space);
     const end = nul + 1 + idLength;
-    if (nul < 0 || end > content.byteLength || space - at > 6 || space === at)
+    if (nul < 0 || end > buffer.byteLength || space - at > 6 || space === at)
       throw broken("a tree is cut off");
-    const mode = latin(content.subarray(at, space));
+    const mode = buffer.toString("latin1", at, space);
     if (!/^[0-7]+$/.test(mode)) throw broken("a tree has an entry without a mode");
-    const bytes = content.subarray(space + 1, nul);
-    const { name, odd } = textOfName(bytes);
-    const why = forbidden(name);
+    const key = buffer.toString("latin1", space + 1, nul);
+    const plain = PLAIN.test(key);
+    const { name, odd } = plain ? { name: key, odd: NOT_ODD } : textOfName(content.subarray(space + 1, nul));
+    const why = plain && !SUSPECT.test(key) ? undefined : forbidden(name);
     if (why !== undefined) throw broken(`a path ${why}`);
-    const entry = {
-      name,
-      odd,
-      mode: mode.padStart(6, "0"),
-      id: hex(content.subarray(nul + 1, end)),
-      key: latin(bytes),
-    };
-    const place = isTree(entry) ? `${entry.key}/` : entry.key;
-    if (entries.has(entry.key)) throw broken(`a tree has ${JSON.stringify(name)} twice`);
+    const id = buffer.toString("hex", nul + 1, end);
+    const entry = { name, odd, mode: mode.padStart(6, "0"), id, key };
+    const place = isTree(entry) ? `${key}/` : key;
+    if (entries.has(key)) throw broken(`a tree has ${JSON.stringify(name)} twice`);
     if (before !== "" && place <= before) throw broken("a tree is not in order");
     before = place;
-    entries.set(entry.key, entry);
+    entries.set(key, entry);
     at = end;
   }
   return entries;
-}
-
-function latin(bytes: Bytes): string {
-  let text = "";
-  for (const byte of bytes) text += String.fromCharCode(byte);
-  return text;
 }

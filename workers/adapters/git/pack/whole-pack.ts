@@ -43,7 +43,7 @@ export const BOUNDS: Bounds = {
   small: MB,
   depth: 4_095,
   recent: 32 * MB,
-  history: 48 * MB,
+  history: 64 * MB,
   workLeast: 1024 * MB,
   workRatio: 256,
 };
