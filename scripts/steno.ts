@@ -37,6 +37,12 @@ const COMMANDS: Readonly<Record<string, Command>> = {
     does: "verify an archive, a day, a session or one head; no gateway needed, and for a PATH no network",
     load: async () => (await import("./cli/verify.ts")).verify,
   },
+  disclose: {
+    usage:
+      "disclose PATH --frame N[,M…] [--session ID] [-o DIR] [--identity FILE] [--keys DIR|s3://BUCKET/PREFIX] [--endpoint URL] [--region NAME] [--json]",
+    does: "give away single frames of a sealed session, with proofs that steno verify and other tools verify",
+    load: async () => (await import("./disclose/disclose.ts")).disclose,
+  },
   witness: {
     usage: "witness --name NAME --key FILE --state DIR --log VKEY… [--pq-key FILE] [--listen 127.0.0.1:8790]",
     does: "cosign that logs only grow; makes its key at the first start",

@@ -93,6 +93,8 @@ const CODES = {
   body_gap: ["error", "invalid"],
   body_overlap: ["error", "invalid"],
   body_end: ["error", "incomplete"],
+  /** A disclosed frame is not proved to be in the session. */
+  frame_proof: ["error", "invalid"],
   commit_missing: ["error", "invalid"],
   push_differs: ["error", "invalid"],
   pack_malformed: ["error", "invalid"],

@@ -4,6 +4,9 @@ import { gunzipSync, inflateSync, zstdDecompressSync } from "node:zlib";
 
 type Bytes = Uint8Array<ArrayBuffer>;
 
+/** Output is put together from pieces of so many bytes: of a segment there are sixteen, not a thousand. */
+const PIECE = 1024 * 1024;
+
 /** SHA-256 over the parts as if they were one. */
 export function sha256(...parts: readonly Uint8Array[]): Bytes {
   const [only] = parts;
@@ -21,7 +24,7 @@ export function digestOf(algorithm: "sha1" | "sha256", bytes: Uint8Array): Bytes
 
 /** A zstd frame. Throws on damage, and on more than `max` bytes; so do the others. */
 export const inflateZstd = (bytes: Uint8Array, max: number): Bytes =>
-  asBytes(zstdDecompressSync(bytes, { maxOutputLength: max }));
+  asBytes(zstdDecompressSync(bytes, { maxOutputLength: max, chunkSize: PIECE }));
 
 export const inflateGzip = (bytes: Uint8Array, max: number): Bytes =>
   asBytes(gunzipSync(bytes, { maxOutputLength: max }));

@@ -1,4 +1,5 @@
 /** Turns frames into numbered, salted, hashed lines, and body bytes into chunks of a bytes segment, one batch a turn. */
+import { isUtf8 } from "node:buffer";
 import { createHash } from "node:crypto";
 import type { Bodies } from "#durable/format/connection.ts";
 import {
@@ -18,8 +19,6 @@ import { leafHash, type Range } from "#durable/proof/merkle.ts";
 export const FRAMES_MAX = 16 * 1024 * 1024;
 /** A bytes segment holds at most this many bytes: a quarter of EVIDENCE §2's bound, since it is put as a whole (decision 007). */
 export const BYTES_MAX = 16 * 1024 * 1024;
-/** Chunks above this are never looked at for text: hashing them once is all a bulk transfer pays for. */
-const TEXT_MAX = 256 * 1024;
 /** Text up to this fits into a line however it is escaped. */
 const ESCAPED_MAX = 10 * 1024;
 /** One row of a bytes segment, or of lines: SQLite takes values of at most 10 MB here. */
@@ -131,7 +130,9 @@ export class FrameWriter {
       this.#digest(x, dir, off, bytes, end);
       return;
     }
-    const text = bytes.byteLength <= TEXT_MAX ? decode(bytes) : undefined;
+    // Of a long one only whether it is text is asked, which is told of a pack by its first bytes: it is decoded in pieces.
+    const long = bytes.byteLength > INLINE_MAX;
+    const text = long ? (isUtf8(bytes) ? "" : undefined) : decode(bytes);
     if (text !== undefined && this.#inline(x, dir, off, bytes, text, end)) return;
     for (let at = 0; at < bytes.byteLength; at += CHUNK_MAX) {
       const last = at + CHUNK_MAX >= bytes.byteLength;

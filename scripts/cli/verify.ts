@@ -1,22 +1,21 @@
 /** `steno verify PATH|s3://…`: findings one a line, then the two verdicts. Needs no gateway and no configuration. */
-import { existsSync } from "node:fs";
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import * as v from "valibot";
 import { SessionId } from "#durable/format/ids.ts";
 import { SEAL_PUB } from "#durable/format/layout.ts";
 import { unsealWith } from "#durable/proof/age/unseal.ts";
+import { verifyDisclosed } from "#durable/proof/disclose/verify-disclosed.ts";
 import { importSealKey, readPem, type SealKey } from "#durable/proof/key.ts";
 import type { LogKeys } from "#durable/proof/log/checkpoint.ts";
 import { ED25519, ML_DSA_44, readVkey } from "#durable/proof/log/note.ts";
 import { type Policy, readPolicy } from "#durable/proof/log/policy.ts";
-import type { Source } from "#durable/proof/read/source.ts";
 import { type Verified, type VerifyOptions, verifyArchive } from "#durable/proof/verify/archive.ts";
 import { verifyBundle, verifyFolder } from "#durable/proof/verify/folder.ts";
 import { identitiesIn } from "#scripts/encrypted/identity.ts";
-import { type BucketOptions, bucketSource, isBucketUrl } from "#scripts/verify/bucket.ts";
+import { keysFor } from "#scripts/encrypted/keys-for.ts";
+import { isBucketUrl } from "#scripts/verify/bucket.ts";
 import { gather } from "#scripts/verify/crew.ts";
-import { folderSource } from "#scripts/verify/folder.ts";
 import { hushMlDsa } from "#scripts/verify/ml-dsa.ts";
 import { findPlace, type Place } from "#scripts/verify/place.ts";
 import { progressBar } from "#scripts/verify/progress.ts";
@@ -90,16 +89,6 @@ export async function verify(args: string[], env: Environment = process.env): Pr
   return verified.findings.every(({ severity }) => severity === "note") ? 0 : 1;
 }
 
-/** Where session keys are: where it was said, or where `steno fetch` and a directory archive have them. */
-async function keysFor(place: Place, given: string | undefined, options: BucketOptions): Promise<Source> {
-  if (given !== undefined)
-    return isBucketUrl(given) ? bucketSource(given, options).source : folderSource(given);
-  if (place.where.kind === "bucket")
-    throw new UsageFault("session keys are in a bucket of their own: give --keys s3://…");
-  const beside = `${place.root}-keys`;
-  return existsSync(join(beside, "keys")) ? folderSource(beside) : place.source;
-}
-
 /** The place, or the part of it that was asked for. */
 function chosen(place: Place, { session, day, since, policy }: Chosen): Place {
   if (session !== undefined && day !== undefined) throw new UsageFault("give --session or --day, not both");
@@ -126,14 +115,20 @@ const isDay = (text: string): boolean =>
 
 async function verifyPlace(place: Place, options: VerifyOptions): Promise<Verified> {
   const { source, root } = place;
-  if (place.kind === "archive") return verifyArchive(source, options, place.only);
-  if (!options.key && !(await source.stat(SEAL_PUB)))
+  if (place.kind !== "archive" && !options.key && !(await source.stat(SEAL_PUB)))
     throw new Error(
       `there is no key to verify with: give --key seal.pub, or put it at ${join(root, SEAL_PUB)}`,
     );
-  return place.kind === "bundle"
-    ? verifyBundle(source, options, place.object)
-    : verifyFolder(source, options, place.session);
+  switch (place.kind) {
+    case "archive":
+      return verifyArchive(source, options, place.only);
+    case "bundle":
+      return verifyBundle(source, options, place.object);
+    case "disclosed":
+      return verifyDisclosed(source, options);
+    case "folder":
+      return verifyFolder(source, options, place.session);
+  }
 }
 
 async function readKeyFile(path: string): Promise<SealKey> {
@@ -175,6 +170,7 @@ function print(verified: Verified, place: Place, keyPath: string | undefined, js
   const { findings, integrity, completeness, sessions, frames, key } = verified;
   for (const { code, object, message } of findings) console.log(`${code} ${object}: ${message}`);
   if (place.kind === "bundle") console.error("one head by itself: no frames were read");
+  if (place.kind === "disclosed") console.error("frames that were disclosed: nothing is said of the others");
   if (keyPath === undefined)
     console.error(
       `key ${key?.hint ?? "none"} from ${place.root}/${SEAL_PUB}: give --key to hold it against your own`,

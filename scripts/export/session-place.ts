@@ -20,6 +20,8 @@ export async function sessionIn(place: Place, named: string | undefined): Promis
     }
     case "bundle":
       throw new UsageFault("that is one head: give the session's folder, or the archive it is in");
+    case "disclosed":
+      throw new UsageFault("those are single frames: give the session's folder, or the archive it is in");
     case "folder": {
       const session = wanted?.output ?? place.session ?? (await sealedSession(place.source));
       return { session, source: within(place.source, sessionFolder(session)) };

@@ -24,6 +24,7 @@ export type Reply = { readonly id: number } & (
 );
 
 const THREADS_MAX = 16;
+const YOUNG_MB = 96;
 /** While one task of a thread waits for the source, another computes. */
 const TASKS_EACH = 2;
 
@@ -102,6 +103,8 @@ class Pool {
     const worker = new Worker(new URL("crew-thread.ts", import.meta.url), {
       workerData: this.#start,
       execArgv: [],
+      // Most of what a thread makes is a line's text, and gone with the line: it should not be copied to older space first.
+      resourceLimits: { maxYoungGenerationSizeMb: YOUNG_MB },
     });
     const thread: Thread = { worker, waiting: new Map() };
     worker.on("message", (reply: Reply) => this.#settle(thread, reply));

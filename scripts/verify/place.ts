@@ -4,6 +4,7 @@ import { basename, dirname, join, relative, resolve } from "node:path";
 import * as v from "valibot";
 import { SessionId } from "#durable/format/ids.ts";
 import { sessionFolder } from "#durable/format/layout.ts";
+import { DISCLOSED } from "#durable/proof/disclose/names.ts";
 import type { Source } from "#durable/proof/read/source.ts";
 import { openPageEvidence } from "#scripts/export/read-page.ts";
 import { type BucketOptions, bucketSource, isBucketUrl } from "./bucket.ts";
@@ -18,6 +19,8 @@ export type Place = {
 } /** All of it, or one session, or the sessions of one day (`yyyy-mm-dd`). */ & (
   | { readonly kind: "archive"; readonly only?: SessionId; readonly day?: string }
   | { readonly kind: "folder"; readonly session?: SessionId }
+  /** Frames that were disclosed. */
+  | { readonly kind: "disclosed" }
   /** One head as it is stored. */
   | { readonly kind: "bundle"; readonly object: string }
 );
@@ -56,6 +59,8 @@ async function onDisk(path: string): Promise<Place> {
     return { ...archiveAt(over), day: day.replaceAll("/", "-") };
   if (await isDirectory(join(root, "sessions"))) return archiveAt(root);
   const source = folderSource(root);
+  for await (const key of source.list("frame-"))
+    if (DISCLOSED.test(key)) return { kind: "disclosed", ...at(root) };
   for await (const key of source.list("")) {
     if (/^(seal\.sigstore\.json|frames-\d{6}\.ndjson\.zst(\.age)?)$/.test(key))
       return { kind: "folder", ...at(root), ...(session !== undefined && { session }) };

@@ -1,5 +1,5 @@
 // `npm run bench`: what a request, a clone, a push and a large body cost through Steno, beside what they cost without.
-// --only small|latency|git|push|bulk|disk|policy|mask|encrypt|fuzz (repeatable)   --quick a few seconds each, to see that it runs
+// --only small|latency|git|push|bulk|disk|policy|mask|encrypt|fuzz|evidence (repeatable)   --quick a few seconds each, to see that it runs
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { cpus, loadavg, release, tmpdir } from "node:os";
 import { join } from "node:path";
@@ -9,6 +9,8 @@ import { startGitHttp } from "#test/support/servers/git-http.ts";
 import { startNginxStatic } from "#test/support/servers/nginx-static.ts";
 import { measureBulk, startBulkUpstream } from "./bulk.ts";
 import { measureEncrypt } from "./encrypt.ts";
+import { measureSealing, type Around as SealingAround } from "./evidence/sealing.ts";
+import { measureSizes, measureVerify } from "./evidence/verifying.ts";
 import { cachedRepository, measureGit, serveRepository } from "./git.ts";
 import { measureLatency } from "./latency.ts";
 import { measureMask } from "./mask.ts";
@@ -33,6 +35,7 @@ const PARTS = [
   "mask",
   "encrypt",
   "fuzz",
+  "evidence",
 ] as const;
 type Part = (typeof PARTS)[number];
 /** These need no servers. */
@@ -44,10 +47,31 @@ interface Size {
   readonly megabytes: number;
   readonly commits: number;
   readonly bodies: readonly number[];
+  /** Megabytes of recordings to verify and of each kind of session, sessions to open, and seals to wait for. */
+  readonly evidence: {
+    readonly verify: number;
+    readonly session: number;
+    readonly sessions: number;
+    readonly seals: number;
+  };
 }
 
-const FULL: Size = { seconds: 6, rounds: 3, megabytes: 100, commits: 400, bodies: [100, 1000] };
-const QUICK: Size = { seconds: 2, rounds: 1, megabytes: 5, commits: 20, bodies: [10, 50] };
+const FULL: Size = {
+  seconds: 6,
+  rounds: 3,
+  megabytes: 100,
+  commits: 400,
+  bodies: [100, 1000],
+  evidence: { verify: 1000, session: 40, sessions: 480, seals: 40 },
+};
+const QUICK: Size = {
+  seconds: 2,
+  rounds: 1,
+  megabytes: 5,
+  commits: 20,
+  bodies: [10, 50],
+  evidence: { verify: 60, session: 4, sessions: 48, seals: 4 },
+};
 
 async function main(): Promise<void> {
   const { values } = parseArgs({
@@ -110,7 +134,9 @@ async function bench(parts: readonly Part[], size: Size, directory: string, show
     const node = (topology: "single" | "split", name: string, preload?: ReturnType<typeof slowFsync>) =>
       steno(topology, upstreams, { directory: join(directory, name), issuer: oidc.issuer, preload });
     const file = tokenFile(directory, "tokens", tokens);
-    if (parts.some((part) => part !== "disk" && !ALONE.has(part))) {
+    if (parts.includes("evidence"))
+      await evidence(size, { directory, issuer: oidc.issuer, tokens, upstream: bulk.url }, show);
+    if (parts.some((part) => part !== "disk" && part !== "evidence" && !ALONE.has(part))) {
       const targets: Target[] = [
         direct(upstreams),
         begun(await nginx(upstreams, directory)),
@@ -144,6 +170,21 @@ async function bench(parts: readonly Part[], size: Size, directory: string, show
   } finally {
     for (const stop of stops) await stop();
   }
+}
+
+/** Before the rest: what it writes is large, and gone again. */
+async function evidence(
+  { evidence: amount, rounds }: Size,
+  around: SealingAround,
+  show: Show,
+): Promise<void> {
+  const { verify, session, sessions, seals } = amount;
+  show(`Sealed sessions of ${session} MB`, await measureSizes(session));
+  show("Heads and seals", await measureSealing(around, { sessions, seals, megabytes: 10 }));
+  show(
+    `steno verify of ${verify} MB and a quarter of that`,
+    await measureVerify(around.directory, verify, rounds),
+  );
 }
 
 /** A failed run says what the targets said. */

@@ -145,6 +145,19 @@ test("steno fetch --identity gives evidence that verifies by itself, and what it
   expect(verified.out).toMatch(/^VALID COMPLETE sessions=1 frames=[1-9]/m);
 });
 
+test("a frame of an encrypted session is disclosed by whoever can read it, and verifies without a key", async () => {
+  const [session = "" as SessionId] = sessionIds();
+  const out = join(home.path, "disclosed");
+  const asked = ["disclose", site.node.archive, "--session", session, "--frame", "0,2", "-o", out];
+  const sealed = await site.node.cli(...asked);
+  expect(sealed).toMatchObject({ code: 1 });
+  expect(sealed.err).toContain("the session is encrypted: give --identity");
+  expect((await site.node.cli(...asked, "--identity", second?.path ?? "")).err).toContain("cannot be opened");
+  expect(await site.node.cli(...asked, "--identity", first?.path ?? "")).toMatchObject({ code: 0, err: "" });
+  const verified = await site.node.cli("verify", out);
+  expect(verified.out).toBe("VALID COMPLETE sessions=1 frames=2\n");
+});
+
 test("an auditor who is added reads what was recorded before, and no evidence has changed", async () => {
   const before = execFileSync("sh", ["-c", "find . -type f | sort | xargs sha256sum"], {
     cwd: join(site.node.archive, "sessions"),

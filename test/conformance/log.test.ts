@@ -8,6 +8,7 @@ import { TrustedRoot } from "@sigstore/protobuf-specs";
 import { toSignedEntity, toTrustMaterial, Verifier } from "@sigstore/verify";
 import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
 import { verifyArchive } from "#durable/proof/verify/archive.ts";
+import { disclose } from "#scripts/disclose/disclose.ts";
 import { folderSource } from "#scripts/verify/folder.ts";
 import { workspace } from "#test/support/servers/children.ts";
 import { startGitHttp } from "#test/support/servers/git-http.ts";
@@ -205,6 +206,22 @@ describe("Go's x/mod/sumdb", () => {
       const [stored = ""] = globSync(join(large, `log/checkpoints/${size}-*`));
       expect(sumdb(large, stored).stdout).toBe(`262 entries\nextends ${size}\n`);
     }
+  });
+
+  test("verifies frames that were disclosed alone, and no other line in their place", async () => {
+    const [seal = ""] = sealsOf(real);
+    const out = join(home.path, "disclosed");
+    const quiet = { env: {}, out: () => undefined, err: () => undefined };
+    expect(await disclose([dirname(seal), "--frame", "0,2,4", "-o", out], quiet)).toBe(0);
+    expect(sumdb(out, "disclosed")).toMatchObject({ stdout: "3 frames\n", stderr: "" });
+    const line = join(out, "frame-2.json");
+    const text = read(line);
+    writeFileSync(line, text.replace('"seq":2', '"seq":3'));
+    expect(sumdb(out, "disclosed").status).toBe(1);
+    writeFileSync(line, text);
+    const [two, four] = [2, 4].map((n) => join(out, `frame-${n}.tlog-proof`)) as [string, string];
+    cpSync(four, two);
+    expect(sumdb(out, "disclosed").status).toBe(1);
   });
 
   test("rejects a tile, an entry bundle or a checkpoint with one other byte, and a log that does not extend another", () => {

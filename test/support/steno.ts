@@ -124,7 +124,7 @@ export async function startNode(options: NodeOptions): Promise<Node> {
 }
 
 /** Commands that ask a socket, or read what is given, and no steno.toml. */
-const WITHOUT_CONFIG = new Set(["verify", "session", "erase", "legal-hold"]);
+const WITHOUT_CONFIG = new Set(["verify", "disclose", "session", "erase", "legal-hold"]);
 
 /** `steno …` as a person runs it. */
 export function cli(

@@ -49,6 +49,8 @@ export class Tape {
   /** Bytes of frames, and of bodies, as they passed. */
   raw = { lines: 0, bodies: 0 };
   stored = 0;
+  /** Bytes in bytes segments. */
+  chunks = 0;
   readonly #archive: Archive;
   readonly #writer: FrameWriter;
   readonly #segments: SegmentEntry[] = [];
@@ -145,6 +147,7 @@ export class Tape {
       if (segment !== this.#bytes.segment) this.#cutBytes();
       this.#bytes.segment = segment;
       this.#bytes.parts.push(bytes);
+      this.chunks += bytes.byteLength;
     }
   }
 

@@ -1,5 +1,6 @@
 // Verifies a log from its files with golang.org/x/mod/sumdb alone, and the Ed25519 cosignatures of its newest checkpoint:
 // go run . <archive> <earlier checkpoint or "-"> <vkey of a witness>…
+// or disclosed frames: go run . <directory> disclosed
 package main
 
 import (
@@ -143,8 +144,66 @@ func witnessOf(vkey string) witness {
 	return witness{parts[0], hash, ed25519.PublicKey(key[1:])}
 }
 
+// A C2SP tlog-proof: the record's index, its path, and the checkpoint as text.
+func tlogProof(path string) (int64, tlog.RecordProof, string) {
+	head, checkpoint, _ := strings.Cut(string(must(os.ReadFile(path))), "\n\n")
+	lines := strings.Split(head, "\n")
+	if lines[0] != "c2sp.org/tlog-proof@v1" {
+		check(fmt.Errorf("%s is not a tlog-proof", path))
+	}
+	index := must(strconv.ParseInt(strings.TrimPrefix(lines[1], "index "), 10, 64))
+	var proof tlog.RecordProof
+	for _, line := range lines[2:] {
+		proof = append(proof, must(tlog.ParseHash(line)))
+	}
+	return index, proof, checkpoint
+}
+
+// What `steno disclose` gives away: the seal in the log, and each frame in the tree whose root the seal signs.
+func disclosed(dir string) {
+	verifier := must(note.NewVerifier(strings.TrimSpace(string(must(os.ReadFile(filepath.Join(dir, "trust", "log.vkey")))))))
+	var seal struct {
+		bundle
+		DsseEnvelope struct{ Payload []byte }
+	}
+	check(json.Unmarshal(must(os.ReadFile(filepath.Join(dir, "seal.sigstore.json"))), &seal))
+	index, path, checkpoint := tlogProof(filepath.Join(dir, "seal.tlog-proof"))
+	file := must(os.CreateTemp("", "checkpoint"))
+	defer os.Remove(file.Name())
+	must(file.WriteString(checkpoint))
+	tree := open(file.Name(), verifier)
+	body := seal.VerificationMaterial.TlogEntries[0].CanonicalizedBody
+	check(tlog.CheckRecord(path, tree.N, tree.Hash, index, tlog.RecordHash(body)))
+	var statement struct {
+		Predicate struct {
+			Head struct {
+				Origin   string
+				Size     int64
+				RootHash string
+			}
+		}
+	}
+	check(json.Unmarshal(seal.DsseEnvelope.Payload, &statement))
+	head := statement.Predicate.Head
+	root := must(tlog.ParseHash(head.RootHash))
+	proofs := must(filepath.Glob(filepath.Join(dir, "frame-*.tlog-proof")))
+	for _, name := range proofs {
+		index, path, checkpoint := tlogProof(name)
+		if checkpoint != fmt.Sprintf("%s\n%d\n%s\n\n", head.Origin, head.Size, head.RootHash) {
+			check(fmt.Errorf("%s is of another tree than the seal's", name))
+		}
+		line := must(os.ReadFile(strings.TrimSuffix(name, "tlog-proof") + "json"))
+		check(tlog.CheckRecord(path, head.Size, root, index, tlog.RecordHash(line)))
+	}
+	fmt.Printf("%d frames\n", len(proofs))
+}
+
 func main() {
 	root := os.Args[1]
+	if os.Args[2] == "disclosed" {
+		disclosed(root)
+		return
+	}
 	vkey := strings.TrimSpace(string(must(os.ReadFile(filepath.Join(root, "trust", "log.vkey")))))
 	verifier := must(note.NewVerifier(vkey))
 	tree := open(filepath.Join(root, "log", "checkpoint"), verifier)
