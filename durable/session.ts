@@ -28,7 +28,7 @@ import { nextDelay } from "#durable/store/outbox.ts";
 import { SESSION_MIGRATIONS, sessionRows } from "#durable/store/session-rows.ts";
 import { alert, type Means } from "./means.ts";
 import { HEAD_FRAMES, type Sealing, seal, signHead } from "./sealing.ts";
-import { cutByTime, nextDue } from "./session/due.ts";
+import { cutByTime, lastOf, nextDue } from "./session/due.ts";
 import type { Ending, Opened } from "./session/life.ts";
 import { ownJournal } from "./session/own-journal.ts";
 import { commitsIn, decisionFrames, nextOrKnown } from "./session/spooled.ts";
@@ -304,7 +304,7 @@ export abstract class SessionObject extends DurableObject {
     await this.open(opened.session, opened.opening);
     const { limits, now } = this.means;
     if (!this.#ending) {
-      if (now() >= opened.at + limits.maxSeconds * 1000) await this.end("max");
+      if (now() >= lastOf(opened, limits)) await this.end("max");
       else if (now() >= this.#tape.tally.at + limits.idleSeconds * 1000) await this.end("idle");
       else cutByTime(this.#tape, this.means);
     }

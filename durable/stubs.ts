@@ -1,4 +1,6 @@
 /** The only file that knows how objects are named, and what can be called on them. */
+
+import type { Budget } from "#durable/format/budget/budget.ts";
 import type { BodyEnd, Content, Direction, EndReason } from "#durable/format/frame.ts";
 import type { ExchangeId, SessionId } from "#durable/format/ids.ts";
 import type {
@@ -10,7 +12,21 @@ import type {
   SessionView,
   Target,
 } from "#durable/format/tape.ts";
+import type { Spent } from "./budget/spent.ts";
 import type { Directory, Journal, Ledger } from "./means.ts";
+
+/** What one principal has used of its budgets. */
+export interface Purse {
+  /** Lets an exchange begin and counts it in all of the budgets, or says what is spent and counts nothing. */
+  take(x: ExchangeId, budgets: readonly Budget[]): Promise<Spent | undefined>;
+  /** Counts what it used; with `over` it is under way no more. */
+  charge(
+    x: ExchangeId,
+    budgets: readonly Budget[],
+    used: { readonly bytes: number; readonly tokens: number },
+    over: boolean,
+  ): Promise<void>;
+}
 
 /** A session as its callers see it; each call returns after what it records is durable. */
 export interface Session {
@@ -41,6 +57,9 @@ export const sessionOf = (namespace: DurableObjectNamespace, session: SessionId)
 /** One journal, one ledger and one directory a recorder. */
 export const journalOf = (namespace: DurableObjectNamespace): Journal =>
   namespace.getByName("journal") as unknown as Journal;
+/** One budget object a principal. */
+export const budgetOf = (namespace: DurableObjectNamespace, principal: string): Purse =>
+  namespace.getByName(principal) as unknown as Purse;
 export const ledgerOf = (namespace: DurableObjectNamespace): Ledger =>
   namespace.getByName("ledger") as unknown as Ledger;
 export const directoryOf = (namespace: DurableObjectNamespace): Directory =>

@@ -25,7 +25,8 @@ const ROWS: readonly (readonly { readonly folder: RegExp; readonly beside?: RegE
   [{ folder: /^durable\/proof\// }, { folder: /^durable\/store\//, beside: /^durable\/proof\// }],
   [{ folder: /^durable\/custody\// }],
   [
-    { folder: /^durable\/[^/]+$/, beside: /^durable\/session\// },
+    { folder: /^durable\/[^/]+$/, beside: /^durable\/(session|budget)\// },
+    { folder: /^durable\/budget\//, beside: /^durable\/[^/]+$/ },
     { folder: /^durable\/session\//, beside: /^durable\/[^/]+$/ },
   ],
   [

@@ -22,6 +22,7 @@ export default defineConfig({
               durableObjects: {
                 SESSION: { className: "SessionObject", useSQLite: true },
                 JOURNAL: { className: "JournalObject", useSQLite: true },
+                BUDGET: { className: "BudgetObject", useSQLite: true },
                 LEDGER: { className: "LedgerObject", useSQLite: true },
                 DIRECTORY: { className: "DirectoryObject", useSQLite: true },
               },

@@ -57,6 +57,7 @@ export const recorderEnv = once((env) => {
     journal: binding<DurableObjectNamespace>(env, "JOURNAL"),
     ledger: binding<DurableObjectNamespace>(env, "LEDGER"),
     directory: binding<DurableObjectNamespace>(env, "DIRECTORY"),
+    budgets: binding<DurableObjectNamespace>(env, "BUDGET"),
     sealKey: binding<CryptoKey>(env, "SEAL_KEY"),
     /** PEM, SubjectPublicKeyInfo. */
     sealPub: text(env, "SEAL_PUB"),

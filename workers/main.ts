@@ -5,6 +5,7 @@ export { Evaluator } from "./evaluator.ts";
 export { Gateway, Gateway as default } from "./gateway.ts";
 export {
   Append,
+  BudgetObject,
   Custody,
   DirectoryObject,
   JournalObject,

@@ -1,4 +1,5 @@
 /** What the recorder's objects work with, made from its bindings once. */
+import { principalKey } from "#durable/format/principal.ts";
 import type { Means } from "#durable/means.ts";
 import { toHex } from "#durable/proof/bytes.ts";
 import { subtleSigner } from "#durable/proof/dsse.ts";
@@ -13,9 +14,10 @@ import { type Witness, witnessClient } from "#durable/store/log/witness.ts";
 import { directoryProbe } from "#durable/store/probe/directory-probe.ts";
 import { s3Probe } from "#durable/store/probe/s3-probe.ts";
 import { s3Archive } from "#durable/store/s3-archive.ts";
-import { directoryOf, journalOf, ledgerOf, sessionOf } from "#durable/stubs.ts";
+import { budgetOf, directoryOf, journalOf, ledgerOf, sessionOf } from "#durable/stubs.ts";
 import type { RecorderSettings } from "#workers/contract/settings.ts";
 import { type Env, recorderEnv } from "./env.ts";
+import { Meter } from "./recorder/meter.ts";
 
 const made = new WeakMap<Env, Means>();
 
@@ -130,4 +132,16 @@ function storeOf(env: ReturnType<typeof recorderEnv>): Pick<Means, "archive" | "
     archive: s3Archive({ ...place, timeoutMs: 60_000 }),
     prober: s3Probe({ ...place, timeoutMs: PROBE_MS }),
   };
+}
+
+const meters = new WeakMap<Env, Meter>();
+
+/** The recorder's one meter. */
+export function meterOf(env: Env): Meter {
+  const known = meters.get(env);
+  if (known) return known;
+  const { settings, budgets } = recorderEnv(env);
+  const meter = new Meter(settings.budgets, (principal) => budgetOf(budgets, principalKey(principal)));
+  meters.set(env, meter);
+  return meter;
 }

@@ -1,5 +1,6 @@
 /** The recorder service: the objects, the archive and the seal key; reached only through the entrypoints below. */
 import { WorkerEntrypoint } from "cloudflare:workers";
+import { BudgetObject as BudgetBase } from "#durable/budget/budget-object.ts";
 import { DirectoryObject as DirectoryBase } from "#durable/directory.ts";
 import type { BodyEnd, Content } from "#durable/format/frame.ts";
 import type { ConnectionName, ExchangeId, SessionId } from "#durable/format/ids.ts";
@@ -32,8 +33,9 @@ import type {
 import { bodyClaims, mintClearance, openClearance } from "#workers/vault/clearance.ts";
 import { type Env, recorderEnv } from "./env.ts";
 import { keyed } from "./recorder/keyed.ts";
+import { spentSentence } from "./recorder/meter.ts";
 import { policyInUse } from "./recorder/policy-in-use.ts";
-import { recorderMeans } from "./recorder-means.ts";
+import { meterOf, recorderMeans } from "./recorder-means.ts";
 import { admitRefusal } from "./refusal-rate.ts";
 import { isOf, NODE_OPENING, sessionFor, unopened } from "./session-for.ts";
 
@@ -67,6 +69,15 @@ export class LedgerObject extends LedgerBase {
   }
 }
 
+export class BudgetObject extends BudgetBase {
+  protected override readonly means;
+  constructor(state: DurableObjectState, env: Env) {
+    super(state, env);
+    this.means = recorderMeans(env);
+    this.load();
+  }
+}
+
 export class DirectoryObject extends DirectoryBase {
   protected override readonly means;
   constructor(state: DurableObjectState, env: Env) {
@@ -82,13 +93,28 @@ const CLEARANCE_MS = 60_000;
 export class Append extends WorkerEntrypoint<Env> implements AppendContract {
   async begin(opening: Opening, tape: RequestTape): Promise<Answer<Begun>> {
     return recorded<Begun>(async () => {
-      const begun = await sessionFor(this.env, opening, (session, stub, introduction) =>
-        owing(session, tape.x, async () =>
-          stub.begin(session, introduction, { ...tape, content: await this.#keyed(tape.content) }),
-        ),
+      const { x, connection, operation, decision } = tape;
+      // Budgets are for what policy lets through, and are drawn on before anything of it is recorded.
+      const counted = { connection, operation: operation.kind };
+      const spent =
+        decision?.verdict === "allow" || tape.body.kind === "spooled"
+          ? await meterOf(this.env).begin(x, opening.principal, counted)
+          : undefined;
+      if (spent) return { no: { code: "rate_limited", message: spentSentence(spent), later: spent.later } };
+      const begun = await sessionFor(
+        this.env,
+        { ...opening, ...meterOf(this.env).bounds(opening.principal) },
+        (session, stub, introduction) =>
+          owing(session, x, async () =>
+            stub.begin(session, introduction, { ...tape, content: await this.#keyed(tape.content) }),
+          ),
       );
-      if ("no" in begun) return begun;
+      if ("no" in begun) {
+        await meterOf(this.env).end(x);
+        return begun;
+      }
       const { session } = begun.ok;
+      await meterOf(this.env).used(x, sizeOf(tape.body));
       // The log knows of a policy set before anything leaves that it has allowed.
       if (tape.decision) await policyInUse(recorderMeans(this.env), tape.decision.set, session);
       if (tape.decision?.verdict !== "allow") return { ok: { session } };
@@ -131,7 +157,9 @@ export class Append extends WorkerEntrypoint<Env> implements AppendContract {
   }
 
   async spool(session: SessionId, x: ExchangeId, off: number, bytes: Uint8Array): Promise<Answer<null>> {
-    return this.#live(session, x, (stub) => stub.spool(x, off, bytes));
+    const answer = await this.#live(session, x, (stub) => stub.spool(x, off, bytes));
+    await meterOf(this.env).used(x, bytes.byteLength);
+    return answer;
   }
 
   async spooled(session: SessionId, x: ExchangeId, off: number): Promise<Answer<Uint8Array>> {
@@ -139,9 +167,12 @@ export class Append extends WorkerEntrypoint<Env> implements AppendContract {
   }
 
   async respond(session: SessionId, x: ExchangeId, tape: ResponseTape): Promise<Answer<null>> {
-    return this.#live(session, x, async (stub) =>
+    const answer = await this.#live(session, x, async (stub) =>
       stub.respond(x, { ...tape, ...(tape.content && { content: await this.#keyed(tape.content) }) }),
     );
+    await meterOf(this.env).used(x, tape.bytes?.byteLength ?? 0);
+    if (tape.end) await meterOf(this.env).end(x, tape.content);
+    return answer;
   }
 
   async release(
@@ -152,9 +183,11 @@ export class Append extends WorkerEntrypoint<Env> implements AppendContract {
     end?: BodyEnd,
     content: readonly Content[] = [],
   ): Promise<Answer<null>> {
-    return this.#live(session, x, async (stub) =>
+    const answer = await this.#live(session, x, async (stub) =>
       stub.append(x, "s2c", off, bytes, end, await this.#keyed(content)),
     );
+    await meterOf(this.env).used(x, bytes.byteLength);
+    return answer;
   }
 
   async contained(session: SessionId, x: ExchangeId, content: readonly Content[]): Promise<Answer<null>> {
@@ -170,9 +203,11 @@ export class Append extends WorkerEntrypoint<Env> implements AppendContract {
     end: BodyEnd,
     content?: readonly Content[],
   ): Promise<Answer<null>> {
-    return this.#live(session, x, async (stub) =>
+    const answer = await this.#live(session, x, async (stub) =>
       stub.append(x, "s2c", off, undefined, end, await this.#keyed(content ?? [])),
     );
+    await meterOf(this.env).end(x, content);
+    return answer;
   }
 
   async discarded(
@@ -208,10 +243,11 @@ export class Append extends WorkerEntrypoint<Env> implements AppendContract {
   async open(opening: Opening): Promise<Answer<SessionView>> {
     return recorded(async () => {
       const { directory } = recorderMeans(this.env);
-      const found = await directory.resolve(`explicit ${crypto.randomUUID()}`, opening);
+      const bounded = { ...opening, ...meterOf(this.env).bounds(opening.principal) };
+      const found = await directory.resolve(`explicit ${crypto.randomUUID()}`, bounded);
       if (!("session" in found)) return { no: unopened(found) };
       const stub = this.#session(found.session);
-      await stub.open(found.session, opening);
+      await stub.open(found.session, bounded);
       const view = await stub.view();
       return view ? { ok: view } : no("not_recorded", "the session could not be opened");
     });
@@ -260,7 +296,13 @@ export class Append extends WorkerEntrypoint<Env> implements AppendContract {
 
 export class Spool extends WorkerEntrypoint<Env> implements SpoolContract {
   async append(clearance: string, off: number, bytes: Uint8Array): Promise<Answer<null>> {
-    return recorded(() => this.#of(clearance, (stub, x) => stub.append(x, "c2s", off, bytes)));
+    return recorded(() =>
+      this.#of(clearance, async (stub, x) => {
+        const answer = await stub.append(x, "c2s", off, bytes);
+        await meterOf(this.env).used(x, bytes.byteLength);
+        return answer;
+      }),
+    );
   }
 
   async finish(clearance: string, off: number, end: BodyEnd): Promise<Answer<null>> {
@@ -349,6 +391,8 @@ async function newest(env: Env, session: SessionId): Promise<SessionView | undef
 }
 
 const no = (code: RefusalCode, message: string) => ({ no: { code, message } });
+const sizeOf = (body: RequestTape["body"]): number =>
+  body.kind === "whole" ? body.bytes.byteLength : body.kind === "stream" ? body.prefix.byteLength : 0;
 const notYours = (session: SessionId) => no("not_yours", `session ${session} is not one of yours`);
 
 /** No record, no traffic: whatever goes wrong in here reaches the caller as `not_recorded`, and the node's log in full. */

@@ -32,16 +32,23 @@ export class Refusal extends Error {
   readonly code: RefusalCode;
   /** For operations of several parts: the no for each part. */
   readonly parts: readonly { readonly part: string; readonly reason: string }[];
+  /** Seconds after which it is worth trying again, where that is known. */
+  readonly later: number | undefined;
 
   /** `message` is one sentence the client may read; internals belong in `cause`, which only the record gets. */
   constructor(
     code: RefusalCode,
     message: string,
-    options: { cause?: unknown; parts?: readonly { readonly part: string; readonly reason: string }[] } = {},
+    options: {
+      cause?: unknown;
+      parts?: readonly { readonly part: string; readonly reason: string }[];
+      later?: number | undefined;
+    } = {},
   ) {
     super(message, "cause" in options ? { cause: options.cause } : {});
     this.code = code;
     this.parts = options.parts ?? [];
+    this.later = options.later;
   }
 
   get status(): number {

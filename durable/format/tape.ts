@@ -15,6 +15,8 @@ export type Opening = {
   readonly client: string;
   readonly conversation?: string;
   readonly session?: SessionId;
+  /** How long the session may last, when a budget says so. */
+  readonly maxSeconds?: number;
 };
 
 /** The part of a request body that is known when the request is recorded. */
@@ -67,7 +69,8 @@ export type ResponseTape = {
 /** Answers of the recorder. Errors do not keep their class across isolates, so an expected no is a value. */
 export type Answer<T> =
   | { readonly ok: T }
-  | { readonly no: { readonly code: RefusalCode; readonly message: string } };
+  /** `later`: seconds after which it is worth trying again. */
+  | { readonly no: { readonly code: RefusalCode; readonly message: string; readonly later?: number } };
 
 export type Begun = {
   readonly session: SessionId;

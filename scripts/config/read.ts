@@ -160,6 +160,16 @@ function* contradictions(file: File, base: string): Generator<Problem> {
   if (agents.port !== 0 && showAddress(agents) === showAddress(console)) {
     yield { path: ["listen", "console"], text: "agents and console must not share a socket" };
   }
+  for (const [i, budget] of file.budgets.entries()) {
+    const path = ["budgets", i];
+    if (file.budgets.findIndex(({ name }) => name === budget.name) < i)
+      yield { path: [...path, "name"], text: `there is already a budget named "${budget.name}"` };
+    const { requests, bytes, tokens, concurrent, session_seconds } = budget;
+    if ([requests, bytes, tokens, concurrent, session_seconds].every((limit) => limit === undefined))
+      yield { path, text: "a budget needs requests, bytes, tokens, concurrent or session_seconds" };
+    if (budget.connection !== undefined && !file.connections.some(({ name }) => name === budget.connection))
+      yield { path: [...path, "connection"], text: `there is no connection named "${budget.connection}"` };
+  }
   for (const [i, connection] of file.connections.entries()) {
     const path = ["connections", i];
     const first = file.connections.findIndex(({ name }) => name === connection.name);

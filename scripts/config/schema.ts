@@ -1,5 +1,6 @@
 /** The tables of steno.toml (docs/configuration.md): which keys there are, what they may hold, and what is not there yet. */
 import * as v from "valibot";
+import { Budget } from "#durable/format/budget/budget.ts";
 import { Bodies, ConnectionKind, Inspect } from "#durable/format/connection.ts";
 import { ConnectionName } from "#durable/format/ids.ts";
 import { CredentialScheme } from "#workers/contract/settings.ts";
@@ -125,6 +126,20 @@ const connection = v.object({
   inspect: v.optional(Inspect, "full"),
 });
 
+const group = v.exactOptional(word);
+const budget = v.object({
+  name: Budget.entries.name,
+  group,
+  connection: v.exactOptional(ConnectionName),
+  operation: Budget.entries.operation,
+  window_seconds: v.optional(whole(1, 31 * DAY), 3600),
+  requests: v.exactOptional(whole(1, 1e9)),
+  bytes: v.exactOptional(whole(1, 1e15)),
+  tokens: v.exactOptional(whole(1, 1e12)),
+  concurrent: v.exactOptional(whole(1, 1e6)),
+  session_seconds: v.exactOptional(whole(1, 30 * DAY)),
+});
+
 /** One table of the file. `many` marks `[[…]]`. `later` names keys of the contract that are not there yet. */
 export type Table = {
   readonly path: readonly string[];
@@ -154,6 +169,7 @@ export const TABLES: readonly Table[] = [
     keys: keysOf(evidence),
     later: ["tsa"],
   },
+  { path: ["budgets"], many: true, keys: keysOf(budget), later: [] },
   { path: ["connections"], many: true, keys: keysOf(connection), later: [] },
 ];
 
@@ -176,6 +192,7 @@ export const File = v.object({
   policy: v.optional(policy, {}),
   mask: v.optional(mask, {}),
   evidence: v.optional(evidence, {}),
+  budgets: v.optional(v.array(budget), []),
   connections: v.optional(v.array(connection), []),
 });
 export type File = v.InferOutput<typeof File>;

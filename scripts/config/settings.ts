@@ -3,6 +3,7 @@ import { createHash } from "node:crypto";
 import { existsSync, readFileSync } from "node:fs";
 import { basename, dirname, join, resolve } from "node:path";
 import { parse, TomlError } from "smol-toml";
+import type { Budget } from "#durable/format/budget/budget.ts";
 import type { Bodies, ConnectionKind, Inspect } from "#durable/format/connection.ts";
 import type { ConnectionName } from "#durable/format/ids.ts";
 import type { EgressConnection, MaskSettings, Roles } from "#workers/contract/settings.ts";
@@ -108,6 +109,7 @@ export type Settings = {
     readonly encryptTo: readonly string[];
   };
   readonly mask: MaskSettings;
+  readonly budgets: readonly Budget[];
   readonly connections: readonly ConnectionSettings[];
 };
 
@@ -180,6 +182,11 @@ function settingsOf(file: File, base: string): Omit<Settings, "digest" | "file">
       quorum: file.evidence.quorum ?? file.evidence.witnesses.length,
     },
     mask: maskSettings(file.mask, base),
+    budgets: file.budgets.map(({ window_seconds, session_seconds, ...budget }) => ({
+      ...budget,
+      windowSeconds: window_seconds,
+      ...(session_seconds === undefined ? {} : { sessionSeconds: session_seconds }),
+    })),
     connections: file.connections.map((connection) => connectionOf(connection, base)),
   };
 }

@@ -60,6 +60,7 @@ function inDev(name: string): Class {
 }
 
 export const Append = inDev("Append");
+export const BudgetObject = inDev("BudgetObject");
 export const Custody = inDev("Custody");
 export const Console = inDev("Console");
 export const DirectoryObject = inDev("DirectoryObject");

@@ -1,4 +1,5 @@
 /** `steno serve`: from a configuration to a running node, until a signal. */
+import type { ConnectionKind } from "#durable/format/connection.ts";
 import { DIST } from "#scripts/build.ts";
 import { readFlags } from "#scripts/cli/flags.ts";
 import { loadOrReport } from "#scripts/cli/report.ts";
@@ -101,15 +102,24 @@ function announce(running: Running, settings: Settings): void {
     console.log("no issuers are configured: every request is refused");
   if (settings.archive.kind === "directory")
     console.log(`archive ${settings.archive.path} (a directory: not WORM)`);
-  for (const { name, kind } of settings.connections) {
-    console.log(
-      `${kind} clone with a token: git -c http.${gateway}/.extraHeader="Authorization: Bearer $STENO_TOKEN" clone ${gateway}/git/${name}/<repository>`,
-    );
-  }
+  for (const { name, kind } of settings.connections) console.log(reached(kind, name, gateway));
   if (settings.connections.length > 0) {
     console.log(
       "point Cursor's terminal at it: git config --global url.<gateway>/git/<connection>/.insteadOf <upstream>",
     );
   }
   console.log("ready");
+}
+
+/** How an agent comes to a connection. */
+function reached(kind: ConnectionKind, name: string, gateway: string): string {
+  const base = `${gateway}/${kind}/${name}`;
+  switch (kind) {
+    case "git":
+      return `git clone with a token: git -c http.${gateway}/.extraHeader="Authorization: Bearer $STENO_TOKEN" clone ${base}/<repository>`;
+    case "http":
+      return `http ${name}: ${base}/… with "Authorization: Bearer $STENO_TOKEN"`;
+    case "llm":
+      return `llm ${name}: base URL ${base}/v1 for OpenAI's clients, ${base} for Anthropic's and Gemini's; the API key is $STENO_TOKEN`;
+  }
 }

@@ -89,6 +89,7 @@ export function settingsOf(service: ServiceName, settings: Settings, digests: Di
         ...keysOf(settings),
         ...session,
         backlogBytes,
+        budgets: settings.budgets,
         origin: evidence.origin,
         witnesses: evidence.witnesses.map(({ vkey, url }, i) => ({
           vkey,

@@ -26,6 +26,7 @@ export const UNIQUE_KEYS: Readonly<Record<string, string>> = {
   JournalObject: "steno-journal",
   LedgerObject: "steno-ledger",
   DirectoryObject: "steno-directory",
+  BudgetObject: "steno-budget",
 };
 
 /** The network of services that have none. */

@@ -21,6 +21,7 @@ export interface NodeOptions {
   readonly serve?: Table;
   readonly evidence?: Table;
   readonly mask?: Table;
+  readonly budgets?: readonly Table[];
   /** Files of the policy set by name; the samples of the repository unless given. */
   readonly policies?: Readonly<Record<string, string>>;
   readonly env?: NodeJS.ProcessEnv;
@@ -70,6 +71,7 @@ export async function startNode(options: NodeOptions): Promise<Node> {
     policy: { dir: policies, poll_seconds: 1 },
     evidence: { origin: "seal-2026.gw.example", ...options.evidence },
     ...(options.mask && { mask: options.mask }),
+    ...(options.budgets && { budgets: options.budgets }),
     connections: options.connections,
   };
   writeFileSync(config, stringify(toml));

@@ -1,4 +1,5 @@
 /** The recorder's objects with real storage and an archive in memory whose faults a test chooses. */
+import { BudgetObject as BudgetBase } from "#durable/budget/budget-object.ts";
 import { DirectoryObject as DirectoryBase } from "#durable/directory.ts";
 import type { SessionId } from "#durable/format/ids.ts";
 import { JournalObject as JournalBase } from "#durable/journal.ts";
@@ -138,6 +139,14 @@ export class JournalObject extends JournalBase {
   }
 }
 export class LedgerObject extends LedgerBase {
+  protected override readonly means;
+  constructor(state: DurableObjectState, env: Bindings) {
+    super(state, env);
+    this.means = meansOf(env);
+    this.load();
+  }
+}
+export class BudgetObject extends BudgetBase {
   protected override readonly means;
   constructor(state: DurableObjectState, env: Bindings) {
     super(state, env);

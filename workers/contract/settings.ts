@@ -1,5 +1,6 @@
 /** The JSON binding of each service (`GATEWAY_SETTINGS`, …): written by the config generator, parsed once. No secrets. */
 import * as v from "valibot";
+import { Budget } from "#durable/format/budget/budget.ts";
 import { Connection, ConnectionKind } from "#durable/format/connection.ts";
 import { SEVERITIES } from "#durable/format/decision.ts";
 import { ConnectionName } from "#durable/format/ids.ts";
@@ -115,6 +116,7 @@ export const RecorderSettings = v.object({
   headSeconds: v.number(),
   /** Bytes that may wait for the archive before new sessions are refused. */
   backlogBytes: v.number(),
+  budgets: v.array(Budget),
   /** Bare hostname: the ledger's name. */
   origin: v.string(),
   /** Those who cosign the ledger's checkpoints, each reached by a binding of its own. */

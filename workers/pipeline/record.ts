@@ -2,9 +2,9 @@
 import type { Decision, RecordedDecision } from "#durable/format/decision.ts";
 import type { Content } from "#durable/format/frame.ts";
 import { recordable } from "#durable/format/question/asked.ts";
-import { Refusal } from "#durable/format/refusal.ts";
 import type { RequestBody, RequestTape } from "#durable/format/tape.ts";
 import type { Body } from "#workers/wire/body.ts";
+import { granted } from "#workers/wire/problem.ts";
 import type { Decided, Masked, Means, Read, Recorded } from "./exchange.ts";
 
 /** Letters of reasons that a decision frame, which is one line, has room for. */
@@ -27,8 +27,7 @@ export async function record(decided: Masked, means: Means): Promise<Recorded> {
           sha256: body.sha256,
         })
       : await means.append.begin(opening, { ...tape, body: known(body), decision });
-  if ("no" in answer) throw new Refusal(answer.no.code, answer.no.message);
-  const { session, clearance } = answer.ok;
+  const { session, clearance } = granted(answer);
   return { ...decided, session, clearance };
 }
 

@@ -39,7 +39,7 @@ const TITLES: Readonly<Record<RefusalCode, string>> = {
 
 /** A refusal's sentence and parts, never its cause. `instance` is the id of the exchange or request. */
 export function problem(refusal: Refusal, instance?: string): Response {
-  return document({
+  const response = document({
     type: `urn:steno:refusal:${refusal.code}`,
     title: TITLES[refusal.code],
     status: refusal.status,
@@ -47,11 +47,13 @@ export function problem(refusal: Refusal, instance?: string): Response {
     ...(instance === undefined ? {} : { instance }),
     ...(refusal.parts.length === 0 ? {} : { parts: refusal.parts }),
   });
+  if (refusal.later !== undefined) response.headers.set("retry-after", String(refusal.later));
+  return response;
 }
 
 /** What an isolate answered, or its no as the Refusal it was. */
 export function granted<T>(answer: Answer<T>): T {
-  if ("no" in answer) throw new Refusal(answer.no.code, answer.no.message);
+  if ("no" in answer) throw new Refusal(answer.no.code, answer.no.message, { later: answer.no.later });
   return answer.ok;
 }
 

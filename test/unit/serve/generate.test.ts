@@ -172,6 +172,7 @@ describe("one instance", () => {
       "JOURNAL namespace",
       "LEDGER namespace",
       "DIRECTORY namespace",
+      "BUDGET namespace",
       "SEAL_KEY p256",
       "SEAL_PUB text",
       "LOG_KEY ed25519",
@@ -188,6 +189,7 @@ describe("one instance", () => {
       { className: "JournalObject", uniqueKey: "steno-journal" },
       { className: "LedgerObject", uniqueKey: "steno-ledger" },
       { className: "DirectoryObject", uniqueKey: "steno-directory" },
+      { className: "BudgetObject", uniqueKey: "steno-budget" },
     ]);
   });
 
@@ -351,6 +353,7 @@ describe("wrangler.toml", () => {
       JournalObject: "steno-journal",
       LedgerObject: "steno-ledger",
       DirectoryObject: "steno-directory",
+      BudgetObject: "steno-budget",
     });
   });
 

@@ -82,6 +82,7 @@ export function refuseLlm(
   const { code, status } = refusal;
   const headers = new Headers({ "content-type": "application/json", "cache-control": "no-store" });
   if (code === "denied" || code === "malformed") headers.set("x-should-retry", "false");
+  if (refusal.later !== undefined) headers.set("retry-after", String(refusal.later));
   if (code === "unauthenticated") headers.set("www-authenticate", 'Bearer realm="steno"');
   return new Response(JSON.stringify(apiOf(request, path).error(refusal)), { status, headers });
 }
