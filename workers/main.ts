@@ -3,15 +3,5 @@ export { Console } from "./console.ts";
 export { Egress, IssuerKeys } from "./egress.ts";
 export { Evaluator } from "./evaluator.ts";
 export { Gateway, Gateway as default } from "./gateway.ts";
-export {
-  Append,
-  BudgetObject,
-  Custody,
-  DirectoryObject,
-  JournalObject,
-  Kill,
-  LedgerObject,
-  Read,
-  SessionObject,
-  Spool,
-} from "./recorder.ts";
+export { BudgetObject, DirectoryObject, JournalObject, LedgerObject, SessionObject } from "./objects.ts";
+export { Append, Custody, Kill, Read, Spool } from "./recorder.ts";

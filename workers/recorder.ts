@@ -1,7 +1,5 @@
 /** The recorder service: the objects, the archive and the seal key; reached only through the entrypoints below. */
 import { WorkerEntrypoint } from "cloudflare:workers";
-import { BudgetObject as BudgetBase } from "#durable/budget/budget-object.ts";
-import { DirectoryObject as DirectoryBase } from "#durable/directory.ts";
 import type { BodyEnd, Content } from "#durable/format/frame.ts";
 import type { ConnectionName, ExchangeId, SessionId } from "#durable/format/ids.ts";
 import { type Principal, principalKey } from "#durable/format/principal.ts";
@@ -17,12 +15,9 @@ import type {
   SessionView,
   Target,
 } from "#durable/format/tape.ts";
-import { JournalObject as JournalBase } from "#durable/journal.ts";
-import { LedgerObject as LedgerBase } from "#durable/ledger.ts";
 import { alert } from "#durable/means.ts";
 import { owing } from "#durable/run.ts";
-import { SessionObject as SessionBase } from "#durable/session.ts";
-import { directoryOf, journalOf, type Session, sessionOf } from "#durable/stubs.ts";
+import { directoryOf, type Session, sessionOf } from "#durable/stubs.ts";
 import type {
   Append as AppendContract,
   Custody as CustodyContract,
@@ -35,57 +30,9 @@ import { type Env, recorderEnv } from "./env.ts";
 import { keyed } from "./recorder/keyed.ts";
 import { spentSentence } from "./recorder/meter.ts";
 import { policyInUse } from "./recorder/policy-in-use.ts";
+import { admitRefusal } from "./recorder/refusal-rate.ts";
 import { meterOf, recorderMeans } from "./recorder-means.ts";
-import { admitRefusal } from "./refusal-rate.ts";
 import { isOf, NODE_OPENING, sessionFor, unopened } from "./session-for.ts";
-
-export class SessionObject extends SessionBase {
-  protected override readonly means;
-  constructor(state: DurableObjectState, env: Env) {
-    super(state, env);
-    this.means = recorderMeans(env);
-    this.load();
-  }
-}
-
-export class JournalObject extends JournalBase {
-  readonly #self;
-  constructor(state: DurableObjectState, env: Env) {
-    super(state, env);
-    this.#self = journalOf(recorderEnv(env).journal);
-    this.load();
-  }
-  protected override turn(): Promise<void> {
-    return this.#self.rest();
-  }
-}
-
-export class LedgerObject extends LedgerBase {
-  protected override readonly means;
-  constructor(state: DurableObjectState, env: Env) {
-    super(state, env);
-    this.means = recorderMeans(env);
-    this.load();
-  }
-}
-
-export class BudgetObject extends BudgetBase {
-  protected override readonly means;
-  constructor(state: DurableObjectState, env: Env) {
-    super(state, env);
-    this.means = recorderMeans(env);
-    this.load();
-  }
-}
-
-export class DirectoryObject extends DirectoryBase {
-  protected override readonly means;
-  constructor(state: DurableObjectState, env: Env) {
-    super(state, env);
-    this.means = recorderMeans(env);
-    this.load();
-  }
-}
 
 /** How long egress may take to begin: a clearance is for now, not for later. */
 const CLEARANCE_MS = 60_000;

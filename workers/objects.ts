@@ -1,0 +1,57 @@
+/** The classes whose objects keep the recorder's state, each with the means of this service. */
+import { BudgetObject as BudgetBase } from "#durable/budget/budget-object.ts";
+import { DirectoryObject as DirectoryBase } from "#durable/directory.ts";
+import { JournalObject as JournalBase } from "#durable/journal.ts";
+import { LedgerObject as LedgerBase } from "#durable/ledger.ts";
+import { SessionObject as SessionBase } from "#durable/session.ts";
+import { journalOf } from "#durable/stubs.ts";
+import { type Env, recorderEnv } from "./env.ts";
+import { recorderMeans } from "./recorder-means.ts";
+
+export class SessionObject extends SessionBase {
+  protected override readonly means;
+  constructor(state: DurableObjectState, env: Env) {
+    super(state, env);
+    this.means = recorderMeans(env);
+    this.load();
+  }
+}
+
+export class JournalObject extends JournalBase {
+  readonly #self;
+  constructor(state: DurableObjectState, env: Env) {
+    super(state, env);
+    this.#self = journalOf(recorderEnv(env).journal);
+    this.load();
+  }
+  protected override turn(): Promise<void> {
+    return this.#self.rest();
+  }
+}
+
+export class LedgerObject extends LedgerBase {
+  protected override readonly means;
+  constructor(state: DurableObjectState, env: Env) {
+    super(state, env);
+    this.means = recorderMeans(env);
+    this.load();
+  }
+}
+
+export class BudgetObject extends BudgetBase {
+  protected override readonly means;
+  constructor(state: DurableObjectState, env: Env) {
+    super(state, env);
+    this.means = recorderMeans(env);
+    this.load();
+  }
+}
+
+export class DirectoryObject extends DirectoryBase {
+  protected override readonly means;
+  constructor(state: DurableObjectState, env: Env) {
+    super(state, env);
+    this.means = recorderMeans(env);
+    this.load();
+  }
+}
