@@ -6,14 +6,13 @@ import { verifyApart } from "#durable/proof/verify/session.ts";
 import { examineSegment } from "#durable/proof/verify/tape/examine.ts";
 import { reason } from "#scripts/config/finding.ts";
 import { openPageEvidence } from "#scripts/export/read-page.ts";
-import { bucketSource } from "./bucket.ts";
 import type { Order, Reply, Start, Task, Whereabouts } from "./crew.ts";
 import { folderSource } from "./folder.ts";
 import { hushMlDsa } from "./ml-dsa.ts";
 
 hushMlDsa();
 const { where, seed } = workerData as Start;
-const source = sourceAt(where);
+const source = await sourceAt(where);
 
 parentPort?.on("message", ({ id, task }: Order) => {
   void answer(id, task).then((reply) => parentPort?.postMessage(reply));
@@ -37,13 +36,14 @@ async function work(task: Task) {
   }
 }
 
-function sourceAt(place: Whereabouts): Source {
+/** What reads buckets takes longer to load than a small archive to verify. */
+async function sourceAt(place: Whereabouts): Promise<Source> {
   switch (place.kind) {
     case "folder":
       return folderSource(place.root);
     case "page":
       return openPageEvidence(place.file).source;
     case "bucket":
-      return bucketSource(place.url, place.options).source;
+      return (await import("./bucket.ts")).bucketSource(place.url, place.options).source;
   }
 }

@@ -3,8 +3,8 @@ import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { DeleteObjectCommand, PutObjectCommand } from "@aws-sdk/client-s3";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { CHECKPOINT } from "#durable/format/layout.ts";
 import type { Archive } from "#durable/store/archive.ts";
+import { isReplaced } from "#durable/store/key.ts";
 import { s3Archive } from "#durable/store/s3-archive.ts";
 import { endSessions, type GitSite, startGitSite } from "#test/support/git-site.ts";
 import { tinyRepository } from "#test/support/servers/repository.ts";
@@ -76,7 +76,7 @@ async function copied(
   const archive = archiveIn(bucket, days);
   for (const key of keys) {
     const bytes = instead[key] ?? (await sealed.get(key)) ?? new Uint8Array();
-    if (key === CHECKPOINT) await archive.replace(key, new Uint8Array(bytes));
+    if (isReplaced(key)) await archive.replace(key, new Uint8Array(bytes));
     else await archive.put(key, new Uint8Array(bytes), { locked: true });
   }
   return `s3://${bucket}/${PREFIX}`;
