@@ -26,20 +26,18 @@ import type { FrameWriter } from "#durable/store/frame-writer.ts";
 import { migrate } from "#durable/store/migrations.ts";
 import { nextDelay } from "#durable/store/outbox.ts";
 import { SESSION_MIGRATIONS, sessionRows } from "#durable/store/session-rows.ts";
+import { staleness } from "#durable/store/taint/taints.ts";
 import { alert, type Means } from "./means.ts";
 import { HEAD_FRAMES, type Sealing, seal, signHead } from "./sealing.ts";
 import { cutByTime, lastOf, nextDue } from "./session/due.ts";
-import type { Ending, Opened } from "./session/life.ts";
+import { type Ending, type Opened, truncated } from "./session/life.ts";
 import { ownJournal } from "./session/own-journal.ts";
-import { commitsIn, decisionFrames, nextOrKnown } from "./session/spooled.ts";
+import { COMMITS_MAX, commitsIn, decisionFrames, nextOrKnown } from "./session/spooled.ts";
 import { type Sealed, viewOf } from "./session/view.ts";
 import { type Live, SessionTape } from "./session-tape.ts";
 
 /** An alarm that has not come so long after its time is not waited for. */
 const LATE_MS = 3_000;
-
-/** Commits of one session: the last head names them all, and is one value of a row. A push alone brings no more. */
-const COMMITS_MAX = 25_000;
 
 export abstract class SessionObject extends DurableObject {
   protected abstract readonly means: Means;
@@ -84,11 +82,8 @@ export abstract class SessionObject extends DurableObject {
     if (this.#opened && !done && lost)
       await this.#due(this.#ending ? means.now() : nextDue(this.#opened, this.#tape.tally, means));
     if (!this.#opened || this.#ending || exchanges.length === 0) return;
-    const cause = "the recorder stopped while exchanges were under way";
-    this.#close({ reason: "truncated", at: means.now() }, () => {
-      const lastDurable = this.#tape.tally.frames - 1;
-      return { k: "session.truncated", cause, lastDurable, exchanges } as const;
-    });
+    const ending = { reason: "truncated", at: means.now() } as const;
+    this.#close(ending, () => truncated(this.#tape.tally.frames - 1, exchanges));
   }
 
   /**
@@ -110,7 +105,10 @@ export abstract class SessionObject extends DurableObject {
       return no("too_large", "the request is too long for the record");
     const allowed = decision?.verdict === "allow";
     const commits = allowed ? commitsIn(tape.content) : [];
-    if (!(await this.#admit(commits.length))) return this.#over(session);
+    // Nothing may come between this and the frames that follow.
+    const stale = decision && staleness(tally, tape.taints ?? []);
+    if (stale) return stale;
+    if (!this.#admit(commits.length)) return this.#over(session, "max");
     const answer = await this.#record((writer) => {
       tally.exchanges += 1;
       if (decision?.verdict === "deny") tally.denied += 1;
@@ -130,11 +128,8 @@ export abstract class SessionObject extends DurableObject {
   }
 
   /** Whether the last head can still name so many commits more; otherwise the session ends here. */
-  async #admit(commits: number): Promise<boolean> {
-    if (this.#pushed > 0 && this.#pushed + commits > COMMITS_MAX) {
-      await this.end("max");
-      return false;
-    }
+  #admit(commits: number): boolean {
+    if (this.#pushed > 0 && this.#pushed + commits > COMMITS_MAX) return false;
     this.#pushed += commits;
     return true;
   }
@@ -164,8 +159,10 @@ export abstract class SessionObject extends DurableObject {
     if ("no" in decided) return decided;
     const allowed = tape.decision.verdict === "allow";
     const commits = allowed ? commitsIn(tape.content) : [];
-    if (!(await this.#admit(commits.length))) {
-      await this.#over(session);
+    const stale = staleness(tally, tape.taints);
+    if (stale) return stale;
+    if (!this.#admit(commits.length)) {
+      await this.#over(session, "max");
       return no("session_ended", `session ${session} has pushed as many commits as it may; push again`);
     }
     const answer = await this.#recordLive(x, (writer) => {
@@ -179,7 +176,8 @@ export abstract class SessionObject extends DurableObject {
   }
 
   /** Tells the directory too, so that whoever asks it next is given a new session. */
-  async #over(session: SessionId): Promise<Answer<null>> {
+  async #over(session: SessionId, reason?: EndReason): Promise<Answer<null>> {
+    if (reason) await this.end(reason);
     await this.means.directory.tell(this.#view());
     return no("session_ended", `session ${session} has ended`);
   }

@@ -13,6 +13,7 @@ import { type Env, gatewayEnv } from "./env.ts";
 import { apiToken, carriedToken } from "./identity/carrier.ts";
 import { makeAuthenticator } from "./identity/token.ts";
 import { Detectors } from "./mask/detectors.ts";
+import { Taints } from "./pipeline/decision/taints.ts";
 import type { Means, Received } from "./pipeline/exchange.ts";
 import { run } from "./pipeline/pipeline.ts";
 import { remembering } from "./policy/remembering.ts";
@@ -50,12 +51,14 @@ function host(raw: Env): Answer {
   const detectors = new Detectors(env.settings.mask);
   const evaluator = remembering(env.evaluator, now);
   const random = (length: number) => crypto.getRandomValues(new Uint8Array(length));
+  const taints = new Taints();
   const means = (ctx: ExecutionContext): Means => ({
     settings: env.settings,
     adapters,
     authenticate,
     evaluator,
     detectors,
+    taints,
     append: env.append,
     egress: env.egress,
     now,

@@ -22,6 +22,8 @@ type Said = {
   readonly denied: readonly Denied[];
   /** Detectors whose findings are hidden in transit: the union of `@mask` over the policies that applied. Absent when none. */
   readonly mask?: readonly string[];
+  /** What the session has to its name once this is let through: the union of `@taint`. Absent when nothing. */
+  readonly taint?: readonly string[];
   /** The highest `@severity` of the policies that determined it; absent when none has one. */
   readonly severity?: Severity;
 };

@@ -8,6 +8,8 @@ export const REFUSALS = {
   unknown_path: 404,
   not_yours: 403,
   session_ended: 409,
+  /** What the decision was made on changed while it was made, again and again. */
+  stale: 409,
   /** A session that is not sealed, not encrypted, or under a legal hold cannot be erased; nor can one be held that is. */
   not_erasable: 409,
   too_large: 413,
@@ -34,6 +36,8 @@ export class Refusal extends Error {
   readonly parts: readonly { readonly part: string; readonly reason: string }[];
   /** Seconds after which it is worth trying again, where that is known. */
   readonly later: number | undefined;
+  /** Of `stale`: what the session has to its name by now. */
+  readonly taints: readonly string[] | undefined;
 
   /** `message` is one sentence the client may read; internals belong in `cause`, which only the record gets. */
   constructor(
@@ -43,12 +47,14 @@ export class Refusal extends Error {
       cause?: unknown;
       parts?: readonly { readonly part: string; readonly reason: string }[];
       later?: number | undefined;
+      taints?: readonly string[] | undefined;
     } = {},
   ) {
     super(message, "cause" in options ? { cause: options.cause } : {});
     this.code = code;
     this.parts = options.parts ?? [];
     this.later = options.later;
+    this.taints = options.taints;
   }
 
   get status(): number {

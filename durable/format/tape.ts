@@ -45,12 +45,16 @@ export type RequestTape = {
   readonly body: RequestBody;
   /** Absent when it was refused before anything was decided. */
   readonly decision?: RecordedDecision;
+  /** What the decision knew of the session: `stale` when there is more by now. Absent without a decision. */
+  readonly taints?: readonly string[];
 };
 
 /** What all of a spooled body says, and the decision on it. */
 export type DecisionTape = {
   readonly content: readonly Content[];
   readonly decision: RecordedDecision;
+  /** What the decision knew of the session. */
+  readonly taints: readonly string[];
   /** Of the body, as spooled. */
   readonly length: number;
   readonly sha256: string;
@@ -67,10 +71,16 @@ export type ResponseTape = {
 };
 
 /** Answers of the recorder. Errors do not keep their class across isolates, so an expected no is a value. */
-export type Answer<T> =
-  | { readonly ok: T }
-  /** `later`: seconds after which it is worth trying again. */
-  | { readonly no: { readonly code: RefusalCode; readonly message: string; readonly later?: number } };
+export type Answer<T> = { readonly ok: T } | { readonly no: No };
+
+export type No = {
+  readonly code: RefusalCode;
+  readonly message: string;
+  /** Seconds after which it is worth trying again. */
+  readonly later?: number;
+  /** With `stale`: what the session has to its name by now. */
+  readonly taints?: readonly string[];
+};
 
 export type Begun = {
   readonly session: SessionId;

@@ -30,5 +30,8 @@ export function decisionFrames(
   return { frames, target: live.spooled };
 }
 
+/** Commits of one session: the last head names them all, and is one value of a row. A push alone brings no more. */
+export const COMMITS_MAX = 25_000;
+
 export const commitsIn = (content: readonly Content[]): readonly Commit[] =>
   content.flatMap((frame) => (frame.k === "git" ? (frame.commits ?? []) : []));

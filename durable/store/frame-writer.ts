@@ -14,6 +14,7 @@ import {
 import type { ExchangeId } from "#durable/format/ids.ts";
 import type { Target } from "#durable/format/tape.ts";
 import { leafHash, type Range } from "#durable/proof/merkle.ts";
+import { taint } from "./taint/taints.ts";
 
 /** A frames segment holds at most this many bytes of lines with their LFs (EVIDENCE §2). */
 export const FRAMES_MAX = 16 * 1024 * 1024;
@@ -50,6 +51,8 @@ export type Tally = {
   epoch: string;
   /** The policy set of the newest decision. */
   policy?: string;
+  /** What has happened in the session, sorted; absent while nothing has. */
+  taints?: readonly string[];
 };
 
 export const emptyTally = (epoch: string): Tally => ({
@@ -99,6 +102,8 @@ export class FrameWriter {
   readonly range: Range;
   readonly #now: () => number;
   readonly #random: (length: number) => Uint8Array;
+  /** Whose decision comes next, when it follows its request at once. */
+  #asked: { readonly x: ExchangeId; readonly connection: string } | undefined;
   #salts: Uint8Array = new Uint8Array(0);
   #lines: { segment: number; first: number; parts: Uint8Array[]; leaves: Uint8Array[]; size: number }[] = [];
   #chunks: Chunk[] = [];
@@ -113,6 +118,10 @@ export class FrameWriter {
 
   /** Writes a metadata frame and returns its index. Throws RangeError when its line would be too long. */
   write(frame: Frame): number {
+    if (frame.k === "request") this.#asked = { x: frame.x, connection: frame.connection };
+    taint(this.tally, frame, (x) =>
+      x === this.#asked?.x ? this.#asked.connection : this.tally.live[x]?.spooled?.connection,
+    );
     return this.#write(frame, this.#salt());
   }
 

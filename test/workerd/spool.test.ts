@@ -24,6 +24,7 @@ const allow: Decision = {
 const deny: Decision = { ...allow, verdict: "deny" };
 const decisionOn = (bytes: Uint8Array, decision: Decision = allow): DecisionTape => ({
   content: [],
+  taints: [],
   decision,
   length: bytes.byteLength,
   sha256: toHex(sha256(bytes)),

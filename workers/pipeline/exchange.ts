@@ -14,6 +14,7 @@ import type { GatewaySettings } from "#workers/contract/settings.ts";
 import type { Detectors } from "#workers/mask/detectors.ts";
 import type { Rules } from "#workers/mask/pattern/scan.ts";
 import type { Masker } from "#workers/mask/stream/masker.ts";
+import type { Taints } from "./decision/taints.ts";
 
 /** What the pipeline works with: made once a request, since streams and calls belong to their request. */
 export type Means = {
@@ -22,6 +23,7 @@ export type Means = {
   readonly authenticate: (request: Request) => Promise<Principal>;
   readonly evaluator: Evaluator;
   readonly detectors: Detectors;
+  readonly taints: Taints;
   readonly append: Append;
   readonly egress: Fetcher;
   readonly now: () => number;

@@ -2,13 +2,11 @@
 import { refuse } from "./answer/refuse.ts";
 import { release } from "./answer/release.ts";
 import { authenticate } from "./authenticate.ts";
-import { mask } from "./body/mask.ts";
 import { spool } from "./body/spool.ts";
 import { clear } from "./clear.ts";
-import { decide } from "./decide.ts";
+import { judge } from "./decision/judge.ts";
 import type { Looked, Means, Reached, Read, Received } from "./exchange.ts";
 import { forward } from "./forward.ts";
-import { record } from "./record.ts";
 import { resolve } from "./resolve.ts";
 import { settle } from "./settle.ts";
 
@@ -25,11 +23,9 @@ export async function run(received: Received, means: Means): Promise<Response> {
     reached = spooled;
     const read = await settle(sound(spooled), means);
     reached = read;
-    const decided = await decide(read, means);
-    reached = decided;
-    const masked = mask(decided, means);
-    reached = masked;
-    const recorded = await record(masked, means);
+    const recorded = await judge(read, means, (step) => {
+      reached = step;
+    });
     reached = recorded;
     const forwarded = await forward(clear(recorded), means);
     return await release(forwarded, means);

@@ -14,7 +14,8 @@ const DENIED_MAX = 8_000;
 const MEMBERS_MAX = 64_000;
 
 export async function record(decided: Masked, means: Means): Promise<Recorded> {
-  const { x, opening, inspected } = decided;
+  const { x, opening, inspected, facts } = decided;
+  const { taints } = facts;
   const { body } = inspected;
   const decision = withQuestions(fitting(decided.decision), decided);
   const tape = withHidden(requestTape(decided), decided);
@@ -23,10 +24,11 @@ export async function record(decided: Masked, means: Means): Promise<Recorded> {
       ? await means.append.decide(body.session, x, {
           content: tape.content,
           decision,
+          taints,
           length: body.length,
           sha256: body.sha256,
         })
-      : await means.append.begin(opening, { ...tape, body: known(body), decision });
+      : await means.append.begin(opening, { ...tape, body: known(body), decision, taints });
   const { session, clearance } = granted(answer);
   return { ...decided, session, clearance };
 }

@@ -5,12 +5,10 @@ import type { Inspected } from "#workers/adapters/adapter.ts";
 import { responseHeaders } from "#workers/wire/headers.ts";
 import { inTime, upstreamSilent } from "#workers/wire/in-time.ts";
 import { granted } from "#workers/wire/problem.ts";
-import { mask } from "./body/mask.ts";
 import { clear } from "./clear.ts";
-import { decide } from "./decide.ts";
+import { judge } from "./decision/judge.ts";
 import type { Means, Read } from "./exchange.ts";
 import { forward } from "./forward.ts";
-import { record } from "./record.ts";
 
 /** Longest answer that is read; a longer one settles nothing. */
 const ANSWER_MAX = 32 * 1024 * 1024;
@@ -33,7 +31,7 @@ async function ask(
   means: Means,
 ): Promise<Uint8Array<ArrayBuffer> | undefined> {
   const x = mintExchangeId(means.now(), means.random(10));
-  const recorded = await record(mask(await decide({ ...read, x }, means), means), means);
+  const recorded = await judge({ ...read, x }, means, () => undefined);
   const { session } = recorded;
   try {
     const { response } = await forward(clear(recorded), means);

@@ -50,6 +50,7 @@ function combine(digest: string, rulings: Ruled): Decision {
   const deciding = [fatal, refused, rulings].find(({ length }) => length > 0) ?? rulings;
   const rulingsOf = (some: Ruled) => some.map(([, ruling]) => ruling);
   const mask = sorted(rulingsOf(rulings).flatMap((ruling) => ruling.mask));
+  const taint = fatal.length > 0 ? [] : sorted(rulingsOf(rulings).flatMap((ruling) => ruling.taint));
   const severity = highest(rulingsOf(deciding).map((ruling) => ruling.severity));
   const said = {
     policies: sorted(rulingsOf(deciding).flatMap((ruling) => ruling.policies)),
@@ -57,6 +58,7 @@ function combine(digest: string, rulings: Ruled): Decision {
     reason: reasonOf(rulingsOf(deciding)),
     denied: deniedOf(refused),
     ...(mask.length > 0 && { mask }),
+    ...(taint.length > 0 && { taint }),
     ...(severity && { severity }),
   };
   if (fatal.length > 0) return { verdict: "deny", ...said };

@@ -24,6 +24,7 @@ const TITLES: Readonly<Record<RefusalCode, string>> = {
   unknown_path: "Not found",
   not_yours: "Not yours",
   session_ended: "The session has ended",
+  stale: "The session changed meanwhile",
   not_erasable: "It cannot be erased, or held",
   too_large: "Too large",
   rate_limited: "Too many requests",
@@ -53,7 +54,10 @@ export function problem(refusal: Refusal, instance?: string): Response {
 
 /** What an isolate answered, or its no as the Refusal it was. */
 export function granted<T>(answer: Answer<T>): T {
-  if ("no" in answer) throw new Refusal(answer.no.code, answer.no.message, { later: answer.no.later });
+  if ("no" in answer) {
+    const { code, message, later, taints } = answer.no;
+    throw new Refusal(code, message, { later, taints });
+  }
   return answer.ok;
 }
 

@@ -130,3 +130,26 @@ describe("an annotation that does not say what it should is an error in its plac
     ]);
   });
 });
+
+describe("@taint", () => {
+  test("is in the decision of what is let through or held, and not in one that denies", async () => {
+    const permit = `@id("w") @taint("wrote, a-b") permit(principal, action in Action::"git.write", resource);`;
+    expect((await deciding(permit))(ann, [main])).toMatchObject({
+      verdict: "allow",
+      taint: ["a-b", "wrote"],
+    });
+    const holding = await deciding(`${permit} ${held("h", "leads")}`);
+    expect(holding(ann, [main])).toMatchObject({ verdict: "hold", taint: ["a-b", "wrote"] });
+    const denying = await deciding(`${permit} forbid(principal, action, resource);`);
+    expect(denying(ann, [main])).not.toHaveProperty("taint");
+  });
+
+  test("that is no name, or stands where nothing passes, does not load", async () => {
+    expect(
+      await errorsOf(file("a.cedar", `@taint("Used:x") permit(principal, action, resource);`)),
+    ).toMatchObject([{ message: expect.stringMatching(/not names of taints/) }]);
+    expect(await errorsOf(file("a.cedar", `@taint("x") forbid(principal, action, resource);`))).toMatchObject(
+      [{ message: expect.stringMatching(/@taint on a forbid/) }],
+    );
+  });
+});

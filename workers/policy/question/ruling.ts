@@ -13,6 +13,7 @@ export type Ruling = {
   /** Who must approve: not empty only for a hold. */
   readonly hold: readonly Approvers[];
   readonly mask: readonly string[];
+  readonly taint: readonly string[];
   readonly severity: Severity | undefined;
 };
 
@@ -40,7 +41,11 @@ export function rule(
   const lifted = ask(cedar, set, { principal, question, facts, lifted: true });
   if ("cannot" in lifted || lifted.decision === "deny") return refusal([silence]);
   const held = ruling("hold", applied);
-  return { ...held, mask: [...held.mask, ...lifted.applied.flatMap(({ mask }) => mask ?? [])] };
+  return {
+    ...held,
+    mask: [...held.mask, ...lifted.applied.flatMap(({ mask }) => mask ?? [])],
+    taint: [...held.taint, ...lifted.applied.flatMap(({ taint }) => taint ?? [])],
+  };
 }
 
 function ruling(verdict: Ruling["verdict"], applied: readonly Policy[]): Ruling {
@@ -50,6 +55,7 @@ function ruling(verdict: Ruling["verdict"], applied: readonly Policy[]): Ruling 
     reasons: applied.map(reasonOf),
     hold: verdict === "hold" ? applied.flatMap(({ hold }) => hold ?? []) : [],
     mask: verdict === "deny" ? [] : applied.flatMap(({ mask }) => mask ?? []),
+    taint: verdict === "deny" ? [] : applied.flatMap(({ taint }) => taint ?? []),
     severity: highest(applied.map(({ severity }) => severity)),
   };
 }

@@ -11,13 +11,16 @@ export type Annotations = {
   readonly hold?: readonly Approvers[];
   /** Detectors, by id; `*` is all of them. */
   readonly mask?: readonly string[];
+  /** What the session has to its name once this policy has let something through. */
+  readonly taint?: readonly string[];
 };
 
 type Wrong = Pick<PolicyFinding, "message" | "hint">;
 
-const KNOWN = ["id", "reason", "severity", "hold", "mask"];
+const KNOWN = ["id", "reason", "severity", "hold", "mask", "taint"];
 const ID = /^[A-Za-z0-9][A-Za-z0-9._/#-]{0,127}$/;
 const DETECTOR = /^(?:\*|[a-z][a-z0-9_.-]{0,63})$/;
+const TAINT = /^[a-z][a-z0-9-]{0,63}$/;
 const APPROVERS = /^(?:([1-9]|1\d|20) )?([^\s,](?:[^,]{0,254}[^\s,])?)$/;
 
 /** An annotation without a value (`@id`) is null. What is wrong goes to `say`; the rest is returned all the same. */
@@ -44,6 +47,7 @@ export function readAnnotations(
   });
   const hold = read(notes, "hold", (text) => holdOf(text, effect, say));
   const mask = read(notes, "mask", (text) => maskOf(text, effect, hold !== undefined, say));
+  const taint = read(notes, "taint", (text) => taintOf(text, effect, hold !== undefined, say));
   const reason = notes["reason"];
   return {
     ...(id !== undefined && { id }),
@@ -51,6 +55,7 @@ export function readAnnotations(
     ...(severity && { severity }),
     ...(hold && { hold }),
     ...(mask && { mask }),
+    ...(taint && { taint }),
   };
 }
 
@@ -92,6 +97,23 @@ function maskOf(text: string, effect: "permit" | "forbid", held: boolean, say: (
   say({
     message: `not detectors: ${JSON.stringify(text)}`,
     hint: `@mask("secrets, email"), or @mask("*") for all`,
+  });
+  return undefined;
+}
+
+function taintOf(text: string, effect: "permit" | "forbid", held: boolean, say: (wrong: Wrong) => void) {
+  if (effect === "forbid" && !held) {
+    say({
+      message: "@taint on a forbid",
+      hint: "write a permit with @taint: only what passes leaves a trace",
+    });
+    return undefined;
+  }
+  const names = text.split(",").map((part) => part.trim());
+  if (names.every((one) => TAINT.test(one))) return names;
+  say({
+    message: `not names of taints: ${JSON.stringify(text)}`,
+    hint: `@taint("secret-read"): a-z, 0-9 and -; names with a colon are the gateway's own`,
   });
   return undefined;
 }

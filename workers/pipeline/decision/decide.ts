@@ -1,12 +1,16 @@
 /** Policy's answer. Without one there is no exchange. */
 import { type Facts, momentOf } from "#durable/format/question/question.ts";
 import { Refusal } from "#durable/format/refusal.ts";
-import { find } from "./body/find.ts";
-import type { Decided, Means, Read } from "./exchange.ts";
+import { find } from "../body/find.ts";
+import type { Decided, Means, Read } from "../exchange.ts";
 
 export async function decide(read: Read, means: Means): Promise<Decided> {
   const { principal, opening, inspected } = read;
-  const facts: Facts = { now: momentOf(means.now()), client: opening.client, taints: [] };
+  const facts: Facts = {
+    now: momentOf(means.now()),
+    client: opening.client,
+    taints: means.taints.of(opening),
+  };
   const questions = find(read, means);
   const answer = await means.evaluator.decide(principal, questions, facts);
   if ("no" in answer) throw new Refusal(answer.no.code, answer.no.message);
