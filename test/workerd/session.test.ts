@@ -7,6 +7,7 @@ import { type ConnectionName, mintExchangeId, type SessionId } from "#durable/fo
 import { entryKey, sessionFolder } from "#durable/format/layout.ts";
 import type { Opening, RequestTape } from "#durable/format/tape.ts";
 import { directoryOf, type Session, sessionOf } from "#durable/stubs.ts";
+import { learning } from "./live-session.ts";
 import { archive, clock, knowKey, limits } from "./main.ts";
 
 const bindings = env as unknown as {
@@ -44,7 +45,7 @@ async function newSession(
   if (!("session" in found)) throw new Error(JSON.stringify(found));
   return {
     id: found.session,
-    session: sessionOf(bindings.SESSION, found.session),
+    session: learning(sessionOf(bindings.SESSION, found.session)),
     stub: bindings.SESSION.getByName(found.session),
   };
 }
