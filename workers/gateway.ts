@@ -67,7 +67,7 @@ function host(raw: Env): Answer {
   });
   const app = sessionRoutes({ append: env.append, authenticate });
   return async (request, ctx) => {
-    const received = receive(request, now(), random, env.settings.stallSeconds);
+    const received = receive(request, now(), random, { stallSeconds: env.settings.stallSeconds, detectors });
     return received ? run(received, means(ctx)) : app.fetch(request, raw, ctx);
   };
 }
@@ -83,7 +83,7 @@ function receive(
   request: Request,
   at: number,
   random: (length: number) => Uint8Array,
-  stallSeconds: number,
+  means: Pick<Incoming, "stallSeconds" | "detectors">,
 ): Received | undefined {
   const { pathname, search } = new URL(request.url);
   const [, kind = "", named = ""] = pathname.split("/", 3);
@@ -96,7 +96,7 @@ function receive(
     connection: { name, kind: adapter.kind, bodies: "full" },
     path: pathname.slice(kind.length + name.length + 2) || "/",
     query: search,
-    stallSeconds,
+    ...means,
   };
   return { x: mintExchangeId(at, random(10)), incoming, adapter };
 }

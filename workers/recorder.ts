@@ -74,7 +74,9 @@ export class Append extends WorkerEntrypoint<Env> implements AppendContract {
 
   async decide(session: SessionId, x: ExchangeId, tape: DecisionTape): Promise<Answer<Begun>> {
     return recorded<Begun>(async () => {
-      const decided = await owing(session, x, () => this.#session(session).decide(session, x, tape));
+      const decided = await owing(session, x, async () =>
+        this.#session(session).decide(session, x, { ...tape, content: await this.#keyed(tape.content) }),
+      );
       if ("no" in decided) return decided;
       if (tape.decision.verdict !== "allow") return { ok: { session } };
       const { length, sha256 } = tape;

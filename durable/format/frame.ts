@@ -2,7 +2,7 @@
 import type { RecordedDecision } from "./decision.ts";
 import type { NotBefore } from "./head.ts";
 import type { ConnectionName, ExchangeId, SessionId } from "./ids.ts";
-import type { Mask } from "./mask/finding.ts";
+import type { Finding, Mask } from "./mask/finding.ts";
 import type { LlmCall, LlmMessage, LlmUsage, Operation, RefUpdate } from "./operation.ts";
 import type { Principal } from "./principal.ts";
 
@@ -65,6 +65,22 @@ export type GitFrame = {
   readonly diffs?: readonly TextDiff[];
   /** Why what changes could not be told, or not all of it: the server lacks filters, say, or too much changes. */
   readonly uncompared?: string;
+  readonly findings?: PushFindings;
+};
+/** What the detectors found in what a push brings. A long list goes on in the next frame. */
+export type PushFindings = {
+  readonly found: readonly PushFinding[];
+  /** How many more there are; policies know of their detectors. */
+  readonly omitted?: number;
+  /** Bytes that were not looked into, because the push brings too many. */
+  readonly unscanned?: number;
+};
+/** `len` bytes at `off` of the object `object`. Until the recorder has keyed it, `digest` is SHA-256 alone. */
+export type PushFinding = Omit<Finding, "path" | "sha256"> & {
+  readonly digest: string;
+  readonly object: string;
+  /** As in `changes`; absent for the message of a commit or a tag, and for a file that no known path leads to. */
+  readonly path?: string;
 };
 /**
  * Changed paths: of a ref against what it pointed to (of a new one, against the newest commit of its line that the server

@@ -5,6 +5,7 @@ import type { Contained } from "#durable/format/frame.ts";
 import type { Operation } from "#durable/format/operation.ts";
 import { REFUSALS, Refusal, type RefusalCode } from "#durable/format/refusal.ts";
 import type { Adapter, Flawed, Incoming, Inspected } from "#workers/adapters/adapter.ts";
+import { Detectors } from "#workers/mask/detectors.ts";
 import type { Body } from "#workers/wire/body.ts";
 
 export type Example = {
@@ -15,6 +16,9 @@ export type Example = {
   readonly headers: Readonly<Record<string, string>>;
   readonly body: Uint8Array<ArrayBuffer> | undefined;
 };
+
+/** Those that come with Steno; none of them hides anything by itself. */
+export const detectors = new Detectors({ detectors: [], patterns: [], dictionaries: [] });
 
 /** A request whose body comes in chunks of the given sizes, the last one as often as it takes. */
 export function incomingOf(
@@ -40,6 +44,7 @@ export function incomingOf(
     path,
     query,
     stallSeconds: 60,
+    detectors,
   };
 }
 
@@ -57,6 +62,7 @@ function saying<Op extends Operation>({
   body: _,
   unread: __,
   hearing: ___,
+  named: ____,
   unsettled,
   ...rest
 }: Inspected<Op>): unknown {

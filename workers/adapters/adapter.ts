@@ -4,6 +4,7 @@ import type { Contained, Header } from "#durable/format/frame.ts";
 import type { Operation, Unknown } from "#durable/format/operation.ts";
 import type { Refusal } from "#durable/format/refusal.ts";
 import type { Question } from "#workers/contract/evaluator.ts";
+import type { Detectors } from "#workers/mask/detectors.ts";
 import type { Reading } from "#workers/mask/reading.ts";
 import type { Body } from "#workers/wire/body.ts";
 
@@ -17,6 +18,8 @@ export type Incoming = {
   readonly query: string;
   /** Seconds without a byte after which its body counts as stalled. */
   readonly stallSeconds: number;
+  /** What is looked for in what an adapter unpacks; plain bodies are looked into by the pipeline. */
+  readonly detectors: Detectors;
 };
 
 /** What goes upstream once it is cleared. */
@@ -47,6 +50,8 @@ export type Inspected<Op extends Operation = Operation, F extends Contained = Co
   readonly reading?: Reading;
   /** Reads the answer as it is released; absent when nobody asks what answers contain. */
   readonly hearing?: (status: number, headers: Headers) => Hearing | undefined;
+  /** What a refusal of a part says beside the policy's reason: where the detectors found something. Never what. */
+  readonly named?: (part: string) => string | undefined;
   /** Set when the request alone does not tell all that a decision needs. */
   readonly unsettled?: Unsettled<Op, F>;
 };

@@ -1,4 +1,4 @@
-/** Digests of what was hidden, keyed: of what has few values, a plain one would tell which it was. */
+/** Digests of what was hidden or found, keyed: of what has few values, a plain one would tell which it was. */
 import type { Content } from "#durable/format/frame.ts";
 
 /** Frames as they are recorded. `pseudonym` is the node's keyed digest; equal secrets have equal digests on one node. */
@@ -6,10 +6,15 @@ export async function keyed(
   content: readonly Content[],
   pseudonym: (text: string) => Promise<string>,
 ): Promise<readonly Content[]> {
-  if (content.every(({ k }) => k !== "mask")) return content;
+  const digestOf = (sha256: string) => pseudonym(`mask ${sha256}`);
   return Promise.all(
-    content.map(async (frame) =>
-      frame.k === "mask" ? { ...frame, digest: await pseudonym(`mask ${frame.digest}`) } : frame,
-    ),
+    content.map(async (frame): Promise<Content> => {
+      if (frame.k === "mask") return { ...frame, digest: await digestOf(frame.digest) };
+      if (frame.k !== "git" || !frame.findings) return frame;
+      const found = await Promise.all(
+        frame.findings.found.map(async (one) => ({ ...one, digest: await digestOf(one.digest) })),
+      );
+      return { ...frame, findings: { ...frame.findings, found } };
+    }),
   );
 }

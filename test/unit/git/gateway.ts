@@ -8,7 +8,7 @@ import type { GitContained } from "#durable/format/frame.ts";
 import type { ConnectionName } from "#durable/format/ids.ts";
 import type { GitOperation } from "#durable/format/operation.ts";
 import { Refusal } from "#durable/format/refusal.ts";
-import { bytesOf, sound } from "#test/unit/adapter-contract.ts";
+import { bytesOf, detectors, sound } from "#test/unit/adapter-contract.ts";
 import type { Incoming, Inspected } from "#workers/adapters/adapter.ts";
 import { gitAdapter } from "#workers/adapters/git/adapter.ts";
 import { environment, type Workspace } from "./repository.ts";
@@ -116,7 +116,14 @@ function incomingOf(message: IncomingMessage): Incoming {
     ...(hasBody ? { body: Readable.toWeb(message) as ReadableStream, duplex: "half" } : {}),
   };
   const request = new Request(`http://gateway${message.url}`, init);
-  return { request, connection, path, query: query === undefined ? "" : `?${query}`, stallSeconds: 60 };
+  return {
+    request,
+    connection,
+    path,
+    query: query === undefined ? "" : `?${query}`,
+    stallSeconds: 60,
+    detectors,
+  };
 }
 
 /** `git http-backend` as its web server would run it (RFC 3875). */

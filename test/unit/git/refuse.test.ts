@@ -4,6 +4,7 @@ import { afterAll, beforeAll, beforeEach, expect, test } from "vitest";
 import type { GitContained } from "#durable/format/frame.ts";
 import type { GitOperation } from "#durable/format/operation.ts";
 import { Refusal } from "#durable/format/refusal.ts";
+import { detectors } from "#test/unit/adapter-contract.ts";
 import type { Incoming, Inspected } from "#workers/adapters/adapter.ts";
 import { gitAdapter } from "#workers/adapters/git/adapter.ts";
 import { backend, connection, type Gateway, startGateway } from "./gateway.ts";
@@ -179,7 +180,14 @@ test.each([
     atomic: false,
   } as const;
   const request = new Request("http://gateway/app/git-receive-pack", { method: "POST", body: "x" });
-  const incoming = { request, connection, path: "/app/git-receive-pack", query: "", stallSeconds: 60 };
+  const incoming = {
+    request,
+    connection,
+    path: "/app/git-receive-pack",
+    query: "",
+    stallSeconds: 60,
+    detectors,
+  };
   const response = gitAdapter.refuse(new Refusal("denied", "no"), incoming, operation);
   expect(response.status).toBe(200);
   expect(await response.text()).toBe(form);
@@ -195,6 +203,13 @@ test("a client that wants no report and has no sideband is stopped by the status
     atomic: false,
   } as const;
   const request = new Request("http://gateway/app/git-receive-pack", { method: "POST", body: "x" });
-  const incoming = { request, connection, path: "/app/git-receive-pack", query: "", stallSeconds: 60 };
+  const incoming = {
+    request,
+    connection,
+    path: "/app/git-receive-pack",
+    query: "",
+    stallSeconds: 60,
+    detectors,
+  };
   expect(gitAdapter.refuse(new Refusal("denied", "no"), incoming, operation).status).toBe(403);
 });

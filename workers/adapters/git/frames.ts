@@ -1,14 +1,23 @@
 /** What a push says, cut into `git` frames, and operations cut to fit the one line of their request frame. */
-import type { Changes, Commit, GitFrame, TextDiff } from "#durable/format/frame.ts";
+import type {
+  Changes,
+  Commit,
+  GitFrame,
+  PushFinding,
+  PushFindings,
+  TextDiff,
+} from "#durable/format/frame.ts";
 import type { GitOperation, RefUpdate } from "#durable/format/operation.ts";
 import { cut } from "./pack/commit.ts";
 import type { PackContents } from "./pack/pack.ts";
+import type { NewFindings } from "./push/new-findings.ts";
 
 /** Bytes of JSON a frame may take here: the line's limit is 65,535 with its prefix, exchange and punctuation. */
 export const JSON_MAX = 48 * 1024;
 
-/** Bytes of JSON all lists of changed paths of one push may take together. */
+/** Bytes of JSON all lists of changed paths of one push may take together, and all findings. */
 const CHANGES_MAX = 8 * 1024 * 1024;
+const FINDINGS_MAX = 1024 * 1024;
 
 type PushFrame = Omit<GitFrame, "x">;
 /** What a push changes, as far as it was told. */
@@ -16,9 +25,10 @@ export type Told = {
   readonly changes: readonly Changes[];
   readonly diffs?: readonly TextDiff[];
   readonly uncompared?: string;
+  readonly findings?: NewFindings;
 };
 
-/** Updates first, then the pack's summary, the commits in the pack's order, and what changes. */
+/** Updates first, then the pack's summary, the commits in the pack's order, what changes, and what was found. */
 export function pushFrames(
   updates: readonly RefUpdate[],
   contents: PackContents | undefined,
@@ -39,7 +49,25 @@ export function pushFrames(
     ...changeFrames(told.changes),
     ...diffFrames,
     ...reason,
+    ...findingFrames(told.findings),
   ];
+}
+
+/** Nothing when nothing was found and all was looked into. */
+function findingFrames(findings: NewFindings | undefined): readonly PushFrame[] {
+  if (!findings) return [];
+  let room = FINDINGS_MAX;
+  const { unscanned } = findings;
+  const kept = findings.found.filter((finding) => {
+    room -= jsonBytes(finding);
+    return room >= 0;
+  });
+  const omitted = findings.omitted + findings.found.length - kept.length;
+  const rest = { ...(omitted > 0 && { omitted }), ...(unscanned > 0 && { unscanned }) };
+  const lists = pieces<PushFinding>(kept).map((found): PushFindings => ({ found }));
+  const last = lists.at(-1) ?? (omitted + unscanned > 0 ? { found: [] } : undefined);
+  const ending = last ? [{ ...last, ...rest }] : [];
+  return [...lists.slice(0, -1), ...ending].map((each): PushFrame => ({ k: "git", findings: each }));
 }
 
 function changeFrames(all: readonly Changes[]): readonly PushFrame[] {

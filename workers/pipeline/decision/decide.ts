@@ -1,4 +1,5 @@
 /** Policy's answer. Without one there is no exchange. */
+import type { Decision } from "#durable/format/decision.ts";
 import { type Facts, momentOf } from "#durable/format/question/question.ts";
 import { Refusal } from "#durable/format/refusal.ts";
 import { find } from "../body/find.ts";
@@ -14,5 +15,15 @@ export async function decide(read: Read, means: Means): Promise<Decided> {
   const questions = find(read, means);
   const answer = await means.evaluator.decide(principal, questions, facts);
   if ("no" in answer) throw new Refusal(answer.no.code, answer.no.message);
-  return { ...read, inspected: { ...inspected, questions }, facts, decision: answer.ok };
+  return { ...read, inspected: { ...inspected, questions }, facts, decision: named(answer.ok, inspected) };
+}
+
+/** What is refused says where to look: whoever sent it has to take it out. */
+function named(decision: Decision, { named }: Read["inspected"]): Decision {
+  if (!named) return decision;
+  const denied = decision.denied.map(({ part, reason }) => {
+    const where = named(part);
+    return { part, reason: where === undefined ? reason : `${reason}: ${where}` };
+  });
+  return { ...decision, denied };
 }

@@ -1,6 +1,7 @@
 /** What policies see of a push beside its commands: people, signatures, paths, sizes. */
 import type { Changes, Commit, PackSummary } from "#durable/format/frame.ts";
 import { type ContextValue, PATHS_MAX } from "#durable/format/question/question.ts";
+import type { NewFindings } from "../push/new-findings.ts";
 import type { PushFacts } from "../questions.ts";
 
 export type Read = {
@@ -9,6 +10,7 @@ export type Read = {
   readonly changes: readonly Changes[];
   /** Whether all of it was read and compared. */
   readonly whole: boolean;
+  readonly findings: NewFindings | undefined;
 };
 
 const EMAIL = /<([^<>]*)>/;
@@ -17,7 +19,7 @@ const EMAIL = /<([^<>]*)>/;
  * `paths` of a ref are those it changes, and those that any commit of the push touches on the way: what is added by one
  * commit and taken back by the next is in the history all the same. `size` is the same for each ref: of all the push brings.
  */
-export function factsOf({ summary, commits, changes, whole }: Read): PushFacts {
+export function factsOf({ summary, commits, changes, whole, findings }: Read): PushFacts {
   const people = (of: "author" | "committer"): readonly string[] => [
     ...new Set(commits.map((commit) => EMAIL.exec(commit[of])?.[1] ?? commit[of])),
   ];
@@ -33,6 +35,7 @@ export function factsOf({ summary, commits, changes, whole }: Read): PushFacts {
   const of = (ref: string): Record<string, ContextValue> => {
     // What was not looked at is not said to be nothing.
     if (!known) return { inspected: false };
+    const found = findings?.of(ref) ?? {};
     const touched = [...changes.filter((each) => each.ref === ref), ...passing].flatMap(({ paths }) => paths);
     const paths = [...new Set(touched.map(({ path }) => path))];
     const few = paths.length <= PATHS_MAX;
@@ -43,6 +46,7 @@ export function factsOf({ summary, commits, changes, whole }: Read): PushFacts {
       changes: distinct(touched.map(({ status }) => status)),
       modes: distinct(touched.map(({ modes }) => modes[1]).filter((mode) => mode !== "000000")),
       odd: distinct(touched.flatMap(({ odd }) => odd ?? [])),
+      ...found,
       inspected: whole && few,
     };
   };

@@ -1,6 +1,8 @@
 /** Text diffs of changed files, within bounds: what a reader of the record sees without the repository. */
 import { structuredPatch } from "diff";
 import type { ChangedPath, Changes, TextDiff } from "#durable/format/frame.ts";
+import { hide } from "#workers/mask/hide.ts";
+import type { Rules } from "#workers/mask/pattern/scan.ts";
 import type { Bytes } from "../pack/bytes.ts";
 import type { KnownObjects } from "./known-objects.ts";
 
@@ -42,10 +44,11 @@ export async function oldFiles(
   return [...missing];
 }
 
-/** Diffs of what is known on both sides and is text. */
+/** Diffs of what is known on both sides and is text, without what `hidden` finds in either. */
 export async function textDiffs(
   changes: readonly Changes[],
   objects: KnownObjects,
+  hidden?: Rules,
 ): Promise<readonly TextDiff[]> {
   const diffs: TextDiff[] = [];
   let room = ALL_MAX;
@@ -53,7 +56,7 @@ export async function textDiffs(
     const { path, status, ids } = change;
     const old = status === "A" ? new Uint8Array(0) : await objects.get("blob", ids[0]);
     const next = await objects.get("blob", ids[1]);
-    const patch = old && next && patchOf(old, next);
+    const patch = old && next && patchOf(old, next, hidden);
     if (patch === undefined || patch === "") continue;
     const most = Math.min(DIFF_MAX, room);
     if (most <= 0) break;
@@ -71,21 +74,44 @@ export async function textDiffs(
 }
 
 /** Hunks as `git diff` writes them, from `@@` on; undefined for what is no text, or differs by too much. */
-function patchOf(old: Bytes, next: Bytes): string | undefined {
+function patchOf(old: Bytes, next: Bytes, hidden: Rules | undefined): string | undefined {
   const [before, after] = [textOf(old), textOf(next)];
   if (before === undefined || after === undefined) return undefined;
   const patch = structuredPatch("", "", before, after, "", "", {
     context: CONTEXT,
     maxEditLength: EDITS_MAX,
   });
+  const show = hidden && shown(before, after, hidden);
   return patch?.hunks
-    .map(({ oldStart, oldLines, newStart, newLines, lines }) => {
+    .map((hunk) => {
+      const { oldStart, oldLines, newStart, newLines } = hunk;
+      const lines = show ? show(hunk) : hunk.lines;
       // Of no lines, git names the line before.
       const range = (start: number, length: number) =>
         length === 1 ? `${start}` : `${length === 0 ? start - 1 : start},${length}`;
       return [`@@ -${range(oldStart, oldLines)} +${range(newStart, newLines)} @@`, ...lines].join("\n");
     })
     .join("\n");
+}
+
+type Hunk = { readonly oldStart: number; readonly newStart: number; readonly lines: readonly string[] };
+
+/** Lines of a hunk as they are when what is hidden is hidden in the whole file: it may begin above, and end below. */
+function shown(before: string, after: string, rules: Rules): ((hunk: Hunk) => readonly string[]) | undefined {
+  const [old, next] = [hide(before, rules), hide(after, rules)];
+  if (old === before && next === after) return undefined;
+  const [were, are] = [old.split("\n"), next.split("\n")];
+  return ({ oldStart, newStart, lines }) => {
+    let [o, n] = [oldStart - 1, newStart - 1];
+    return lines.map((line) => {
+      const [mark] = line;
+      if (mark === "-") return `-${were[o++]}`;
+      if (mark === "+") return `+${are[n++]}`;
+      if (mark !== " ") return line;
+      o += 1;
+      return ` ${are[n++]}`;
+    });
+  };
 }
 
 const utf8 = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });

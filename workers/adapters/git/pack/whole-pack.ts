@@ -64,14 +64,18 @@ export type Settled = {
   readonly content: Bytes | undefined;
 };
 
-/** `see` gets every object once, bases before what builds on them. Throws `Refusal`. */
+/**
+ * `see` gets every object once, bases before what builds on them; `through` the pieces of a blob whose content will be
+ * missing, good until it returns, before `see` gets the blob. Throws `Refusal`.
+ */
 export async function readWholePack(
   source: PackSource,
   format: ObjectFormat,
   see: (object: Settled) => void,
   bounds: Bounds = BOUNDS,
+  through: (piece: Bytes) => void = () => undefined,
 ): Promise<WholePack> {
-  const pack = new WholePack(source, format, see, bounds);
+  const pack = new WholePack(source, format, see, bounds, through);
   await pack.read();
   return pack;
 }
@@ -84,6 +88,7 @@ export class WholePack {
   readonly #source: PackSource;
   readonly #format: ObjectFormat;
   readonly #see: (object: Settled) => void;
+  readonly #through: (piece: Bytes) => void;
   readonly #bounds: Bounds;
   readonly #idLength: number;
   readonly #files: Recent<number>;
@@ -98,10 +103,12 @@ export class WholePack {
     format: ObjectFormat,
     see: (object: Settled) => void,
     bounds: Bounds = BOUNDS,
+    through: (piece: Bytes) => void = () => undefined,
   ) {
     this.#source = source;
     this.#format = format;
     this.#see = see;
+    this.#through = through;
     this.#bounds = bounds;
     this.#idLength = idLengthOf(format);
     this.table = new ObjectTable(this.#idLength);
@@ -165,7 +172,10 @@ export class WholePack {
     this.#spend(size, arriving.offset);
     if (is === "blob" && size > this.#bounds.small) {
       const hash = this.#hashOf(is, size);
-      await arriving.inflateThrough(size, (piece) => hash.update(piece));
+      await arriving.inflateThrough(size, (piece) => {
+        hash.update(piece);
+        this.#through(piece);
+      });
       this.#settle(index, is, size, hash.digest(), undefined);
     } else this.#settleContent(index, is, await arriving.inflate(size));
   }

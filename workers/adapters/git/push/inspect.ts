@@ -1,7 +1,8 @@
 /** What a push would do: its commands at once, and its pack as far as its connection is inspected. */
-import type { Header } from "#durable/format/frame.ts";
+import type { Commit, Header } from "#durable/format/frame.ts";
 import type { GitFetch, GitOperation, GitPush, Unknown } from "#durable/format/operation.ts";
 import { Refusal } from "#durable/format/refusal.ts";
+import { hide } from "#workers/mask/hide.ts";
 import { peek } from "#workers/wire/body.ts";
 import { gunzip, isGzip } from "#workers/wire/gzip.ts";
 import type { Flawed, Incoming, Outgoing, Spooled } from "../../adapter.ts";
@@ -21,9 +22,13 @@ import { isFlush } from "../pkt-line.ts";
 import { decodePush, type Push } from "../receive-pack.ts";
 import { type PushContent, readContent } from "./content.ts";
 import { type Around, type GitInspected, inspectedOf } from "./inspected.ts";
+import { NewFindings, newFindings, unknownVersions } from "./new-findings.ts";
 
 /** How much of a push is held at once; its commands are in there, or it is refused. What is longer is spooled. */
 export const PUSH_PREFIX = 4 * 1024 * 1024;
+
+/** What messages and diffs do not show, besides what the configuration hides everywhere. */
+const HIDDEN = ["secrets"];
 
 /** Rounds of asking for trees: the commits with theirs, and what was moved here from elsewhere. */
 const LOOKS_MAX = 3;
@@ -43,11 +48,11 @@ export async function inspectPush(
   { repository }: Endpoint,
   outgoing: Outgoing,
 ): Promise<GitInspected | Flawed<GitOperation>> {
-  const { request, connection, stallSeconds } = incoming;
+  const { request, connection, detectors, stallSeconds } = incoming;
   const gzip = isGzip(request.headers);
   const body = await peek(request, PUSH_PREFIX, stallSeconds, () => false);
   if (body.kind === "none") throw new Refusal("malformed", "The request has no body.");
-  const around = { connection, outgoing, body };
+  const around = { connection, detectors, outgoing, body };
   let operation: GitOperation | Unknown = { kind: "unknown" };
   try {
     const ended = body.kind === "whole";
@@ -88,7 +93,7 @@ async function inspectPack(asked: Asked, bytes: Bytes, ended: boolean, gzip: boo
 
 async function readWhole({ repository, decoded, around }: Asked, source: PackSource): Promise<GitInspected> {
   const { format } = decoded;
-  const content = await readContent(source, format);
+  const content = await readContent(source, format, everyRule(around));
   return unsettled(
     { push: pushOf(repository, decoded, content.commits), content, format, around },
     new Set(),
@@ -110,6 +115,9 @@ function pushOf(
     atomic: capabilities.includes("atomic"),
   };
 }
+
+/** As for bodies that the pipeline looks into: policies hear of every detector. */
+const everyRule = ({ detectors }: Around) => detectors.choose(["*"]);
 
 const inMemory = (pack: Bytes): PackSource => {
   let given = false;
@@ -182,11 +190,24 @@ async function compared(known: Known, objects: KnownObjects, looks: number): Pro
   return { ...told(known), unsettled: { look, settle } };
 }
 
-/** With diffs of text files. Old versions that nobody has are asked for; without an answer only new files have one. */
+/**
+ * With diffs of text files, and without findings that are not new. Old versions that nobody has are asked for; without an answer
+ * only new files have a diff, and all findings count.
+ */
 async function withDiffs(known: Known, objects: KnownObjects, what: Told): Promise<GitInspected> {
-  const { push, format, around } = known;
-  const done = async () => told(known, { ...what, diffs: await textDiffs(what.changes, objects) });
-  const wants = await oldFiles(what.changes, objects);
+  const { push, content, format, around } = known;
+  const { scanned } = content;
+  const { changes } = what;
+  const rules = everyRule(around);
+  const shown = around.detectors.choose(HIDDEN);
+  const done = async () =>
+    told(known, {
+      ...what,
+      diffs: await textDiffs(changes, objects, shown),
+      ...(scanned && rules && { findings: await newFindings(scanned, changes, objects, rules) }),
+    });
+  const unknown = scanned ? await unknownVersions(scanned, changes, objects) : [];
+  const wants = [...new Set([...(await oldFiles(changes, objects)), ...unknown])];
   if (wants.length === 0) return done();
   const asked = { wants, filter: undefined } as const;
   const look = lookOf(lookFetch(push.repository, asked, format), lookRequest(asked, format), around);
@@ -204,9 +225,23 @@ function told(known: Known, what: Told = { changes: [], uncompared: "it was not 
   const { push, content, around } = known;
   const { summary, commits } = settled(content, push.updates);
   const { changes, uncompared } = what;
-  const frames = pushFrames(push.updates, { summary, commits }, content.pack ? what : undefined);
-  const whole = content.pack !== undefined && uncompared === undefined;
-  return inspectedOf(push, frames, around, factsOf({ summary, commits, changes, whole }));
+  const findings = what.findings ?? (content.scanned ? new NewFindings(content.scanned, changes) : undefined);
+  const shown = commits.map((commit) => withoutSecrets(commit, around));
+  const said = content.pack ? { ...what, ...(findings && { findings }) } : undefined;
+  const frames = pushFrames(push.updates, { summary, commits: shown }, said);
+  const whole =
+    content.pack !== undefined &&
+    uncompared === undefined &&
+    findings !== undefined &&
+    findings.unscanned === 0;
+  const facts = factsOf({ summary, commits, changes, whole, findings });
+  return inspectedOf(push, frames, around, facts, findings && ((ref) => findings.named(ref)));
+}
+
+/** The message as the record shows it; the body has it as it was sent. */
+function withoutSecrets(commit: Commit, { detectors }: Around): Commit {
+  const rules = detectors.choose(HIDDEN);
+  return rules ? { ...commit, message: hide(commit.message, rules) } : commit;
 }
 
 /** A fetch of the gateway's own, from the repository that is pushed to. */

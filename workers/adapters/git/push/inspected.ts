@@ -6,15 +6,24 @@ import { abridged } from "../frames.ts";
 import { type PushFacts, questionsOf } from "../questions.ts";
 
 export type GitInspected = Inspected<GitOperation, GitContained>;
-export type Around = Pick<Incoming, "connection"> & Pick<GitInspected, "outgoing" | "body">;
+export type Around = Pick<Incoming, "connection" | "detectors"> & Pick<GitInspected, "outgoing" | "body">;
 
 export function inspectedOf(
   operation: GitOperation,
   frames: GitInspected["frames"],
-  { connection, outgoing, body }: Around,
+  { connection, outgoing, body }: Omit<Around, "detectors">,
   facts?: PushFacts,
+  named?: GitInspected["named"],
 ): GitInspected {
   const short = abridged(operation);
   const questions = questionsOf(operation, connection, facts);
-  return { operation, ...(short && { abridged: short }), questions, outgoing, body, frames };
+  return {
+    operation,
+    ...(short && { abridged: short }),
+    questions,
+    outgoing,
+    body,
+    frames,
+    ...(named && { named }),
+  };
 }
