@@ -1,6 +1,7 @@
 /** `steno check`: everything that can be known of a configuration before, and while, it serves. One finding a line. */
 import { spawnSync } from "node:child_process";
 import { existsSync } from "node:fs";
+import { DETECTORS } from "#durable/format/mask/finding.ts";
 import { readBuild } from "#scripts/build.ts";
 import { readFlags } from "#scripts/cli/flags.ts";
 import { print } from "#scripts/cli/report.ts";
@@ -35,7 +36,7 @@ export async function look(settings: Settings, env: Environment): Promise<readon
       ? ok("config", "no steno.toml: embedded defaults")
       : ok("config", settings.file),
     build(),
-    policies(settings.policy.dir),
+    policies(settings),
     keys(settings, env),
     secrets(settings, env),
     inTheClear(settings),
@@ -57,8 +58,9 @@ function build(): Finding {
   }
 }
 
-async function policies(dir: string): Promise<Finding[]> {
-  const result = await validatePolicies(dir);
+async function policies({ policy: { dir }, mask }: Settings): Promise<Finding[]> {
+  const own = [...mask.patterns, ...mask.dictionaries].map(({ name }) => name);
+  const result = await validatePolicies(dir, [...DETECTORS, ...own]);
   const said = (level: typeof error, finding: PolicyFinding) => {
     const { at, text } = placed(finding, dir);
     return level(`policy ${at}`, text);

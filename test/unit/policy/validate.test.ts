@@ -13,7 +13,7 @@ afterEach(() => rmSync(dir, { recursive: true }));
 test("the policies shipped with Steno are valid and raise no warning", async () => {
   expect(await validatePolicies(join(import.meta.dirname, "../../../policies"))).toEqual({
     digest: expect.stringMatching(/^[0-9a-f]{64}$/),
-    policies: 7,
+    policies: 8,
     warnings: [],
   });
 });
@@ -39,6 +39,20 @@ test("errors come with file, line and hint", async () => {
         message: 'unrecognized action `Action::"git.psh"`',
         hint: expect.stringMatching(/^did you mean /),
       },
+    ],
+  });
+});
+
+test("a detector in @mask that the configuration does not have is an error, with the one that was meant", async () => {
+  const mask = (names: string) =>
+    `@id("m-${names.length}")\n@mask("${names}")\npermit(principal, action, resource);`;
+  writeFileSync(join(dir, "a.cedar"), [mask("*"), mask("email, ticket")].join("\n"));
+  expect(await validatePolicies(dir, ["email", "ticket"])).toMatchObject({ policies: 2 });
+  writeFileSync(join(dir, "b.cedar"), mask("secrets, emial"));
+  expect(await validatePolicies(dir, ["secrets", "email"])).toEqual({
+    errors: [
+      expect.objectContaining({ file: "a.cedar", message: 'unknown detector "ticket"' }),
+      { file: "b.cedar", line: 1, message: 'unknown detector "emial"', hint: 'did you mean "email"?' },
     ],
   });
 });
