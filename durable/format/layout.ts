@@ -41,3 +41,19 @@ export const policyKey = (size: number, at: number, digest: string): string =>
   `${WITNESS_POLICIES}${size}-${at}-${digest}`;
 /** Sessions sealed on a UTC day, `yyyy-mm-dd`: a Hive partition, as DuckDB and Athena read them. */
 export const indexKey = (day: string, part: number): string => `index/date=${day}/part-${part}.parquet`;
+
+export const PROBE_PREFIX = "probe/";
+
+/** What a probe of the store puts, by what its key ends in. Each differs from every other in more than one byte. */
+export const PROBE_SAYS = {
+  canary: "canary",
+  another: "another",
+  shorten: "kept",
+  writer: (n: number): string => `writer ${n}${n}`,
+} as const;
+
+/** Whether an object below `probe/` holds what a probe puts there. */
+export function isOfProbe(key: string, said: string): boolean {
+  if (key.endsWith("-race")) return /^writer (\d)\1$/.test(said);
+  return said === (key.endsWith("-shorten") ? PROBE_SAYS.shorten : PROBE_SAYS.canary);
+}

@@ -114,6 +114,8 @@ const CODES = {
   session_key_kept: ["error", "none"],
   /** Not the file of the day's sessions that the log speaks of; nothing rests on it. */
   index_altered: ["error", "none"],
+  /** Not what a probe of the store puts there; nothing rests on it. */
+  probe_altered: ["error", "none"],
   retention_short: ["error", "none"],
   /** What was sealed is there, and whoever reads the store without a version id gets something else. */
   object_covered: ["warning", "none"],

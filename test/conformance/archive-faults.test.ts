@@ -4,8 +4,8 @@ import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import type { SessionId } from "#durable/format/ids.ts";
-import { CHECKPOINT, SEAL_PUB, sessionFolder } from "#durable/format/layout.ts";
-import { PROBE_PREFIX } from "#durable/store/probe/probe.ts";
+import { CHECKPOINT, PROBE_PREFIX, SEAL_PUB, sessionFolder } from "#durable/format/layout.ts";
+
 import { type FaultSite, sealsIn, startFaultSite } from "#test/support/faults.ts";
 import { until } from "#test/support/servers/children.ts";
 import { type Call, FakeS3, type Fault } from "#test/unit/store/fake-s3.ts";

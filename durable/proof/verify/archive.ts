@@ -8,6 +8,7 @@ import { ahead } from "./ahead.ts";
 import { type Context, seedOf } from "./context.ts";
 import { isWorthwhile, Meter, verifyBy } from "./crew.ts";
 import { type Entry, readLedger, type SessionSize } from "./ledger.ts";
+import { checkProbes } from "./log/probes.ts";
 import { checkLogRetention } from "./log/retention.ts";
 import { verifyTree } from "./log/tree.ts";
 import { begin, checkKey, conclude, entriesOf, type Verified, type VerifyOptions } from "./run.ts";
@@ -27,6 +28,7 @@ export async function verifyArchive(
   const ledger = await readLedger(context, only ? { of: "session", session: only } : { of: "all" });
   checkKey(context, options, ledger);
   const log = only ? undefined : await verifyTree(context, ledger.tree, options.since);
+  if (!only) await checkProbes(context);
   if (context.retention) await checkLogRetention(context, ledger.made);
   const asked = { only, day: options.day };
   const sessions = [...ledger.sessions].filter(([session]) => isAsked(session, asked));

@@ -1,6 +1,7 @@
 /** The same questions to a directory archive. It is not WORM, whatever it answers: what an owner can do is not tried. */
+import { PROBE_PREFIX, PROBE_SAYS } from "#durable/format/layout.ts";
 import { type Archive, ArchiveConflict } from "../archive.ts";
-import { broke, graded, held, PROBE_PREFIX, type Prober, type Result, untried } from "./probe.ts";
+import { broke, graded, held, type Prober, type Result, untried } from "./probe.ts";
 
 const WRITERS = 8;
 const NOT_WORM = "a directory is not WORM: whoever owns it can delete and change what is in it";
@@ -8,10 +9,10 @@ const NOT_WORM = "a directory is not WORM: whoever owns it can delete and change
 export const directoryProbe = (archive: Archive): Prober => ({
   async probe(id) {
     const key = `${PROBE_PREFIX}${id}`;
-    await archive.put(key, text("canary"), { locked: true });
-    const second = await taken(archive, key, "another");
+    await archive.put(key, text(PROBE_SAYS.canary), { locked: true });
+    const second = await taken(archive, key, PROBE_SAYS.another);
     const race = await Promise.all(
-      Array.from({ length: WRITERS }, (_, i) => taken(archive, `${key}-race`, `writer ${i}`)),
+      Array.from({ length: WRITERS }, (_, i) => taken(archive, `${key}-race`, PROBE_SAYS.writer(i))),
     );
     const won = race.filter((put) => put).length;
     const results: Result[] = [

@@ -11,7 +11,6 @@ export type Probed = Omit<Attestation & { readonly kind: "storage-probe" }, "kin
 
 /** Objects of a probe are kept for a day, where the store keeps anything. */
 export const PROBE_DAYS = 1;
-export const PROBE_PREFIX = "probe/";
 
 export type Result = ProbeResult;
 export const held = (name: Result["name"], said: string): Result => ({ name, outcome: "held", said });

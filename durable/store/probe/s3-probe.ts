@@ -3,18 +3,10 @@
  * objects of the probe's own, below `probe/`, which are locked for a day. Needs s3:DeleteObjectVersion beside what the
  * archive needs: a key that lacks it is refused the deletion too, and then the result says nothing of the store.
  */
+import { PROBE_PREFIX, PROBE_SAYS } from "#durable/format/layout.ts";
 import { within } from "../deadline.ts";
 import { S3Bucket, type S3Place } from "../s3-bucket.ts";
-import {
-  broke,
-  graded,
-  held,
-  PROBE_DAYS,
-  PROBE_PREFIX,
-  type Probed,
-  type Prober,
-  type Result,
-} from "./probe.ts";
+import { broke, graded, held, PROBE_DAYS, type Probed, type Prober, type Result } from "./probe.ts";
 
 export type S3ProbeOptions = S3Place & {
   /** Empty, or ends in a slash. */
@@ -44,7 +36,7 @@ const text = (said: string): Uint8Array<ArrayBuffer> =>
 async function probe(bucket: S3Bucket, key: string, now: number, signal: AbortSignal): Promise<Probed> {
   // Whole seconds: that is what stores keep of a date.
   const until = Math.floor(now / 1000) * 1000 + PROBE_DAYS * 24 * HOUR_MS;
-  const made = await answered(() => bucket.create(key, text("canary"), until, signal));
+  const made = await answered(() => bucket.create(key, text(PROBE_SAYS.canary), until, signal));
   if ("refused" in made)
     return graded("s3", [broke("create", `a put with Object Lock COMPLIANCE is refused: ${made.refused}`)]);
   const results: Result[] = [held("create", "a put with Object Lock COMPLIANCE is taken")];
@@ -54,7 +46,7 @@ async function probe(bucket: S3Bucket, key: string, now: number, signal: AbortSi
       ? held("retention", "COMPLIANCE, until the time that was asked for")
       : broke("retention", `the store says ${locked}`),
   );
-  const second = await answered(() => bucket.create(key, text("another"), until, signal));
+  const second = await answered(() => bucket.create(key, text(PROBE_SAYS.another), until, signal));
   results.push(
     "refused" in second
       ? held("second-put", `If-None-Match is honoured: ${second.refused}`)
@@ -83,7 +75,7 @@ async function shorten(
   until: number,
   signal: AbortSignal,
 ): Promise<Result> {
-  const version = await bucket.create(key, text("kept"), until, signal);
+  const version = await bucket.create(key, text(PROBE_SAYS.shorten), until, signal);
   const before = await lockOf(bucket, key, version, until, signal);
   const shortened = await answered(() => bucket.retain(key, version, now + HOUR_MS, signal));
   const after = await lockOf(bucket, key, version, until, signal);
@@ -108,7 +100,7 @@ async function lockOf(
 
 async function race(bucket: S3Bucket, key: string, until: number, signal: AbortSignal): Promise<Result> {
   const puts = Array.from({ length: WRITERS }, (_, i) =>
-    answered(() => bucket.create(key, text(`writer ${i}`), until, signal)),
+    answered(() => bucket.create(key, text(PROBE_SAYS.writer(i)), until, signal)),
   );
   const won = (await Promise.all(puts)).filter((put) => "value" in put).length;
   return won === 1
