@@ -8,6 +8,7 @@ import { type AgentOptions, agentSession, untilSealed } from "./demo/agent.ts";
 import { readEvidence } from "./demo/evidence.ts";
 import { type DemoGateway, startGateway, verifyOffline } from "./demo/gateway.ts";
 import { type GitServer, startGitServer } from "./demo/git-server.ts";
+import { startModelServer } from "./demo/model-server.ts";
 import { type RunningProvider, startOidcProvider } from "./demo/oidc-provider.ts";
 import { gitEnvironment, run } from "./demo/program.ts";
 
@@ -33,8 +34,12 @@ async function perform(stage: Stage, keep: boolean): Promise<string> {
   const credential = `gateway:${randomBytes(18).toString("base64url")}`;
   const git = await gitServer(join(directory, "git"), credential);
   stops.unshift(() => git.stop());
+  stage.step = "start the model";
+  const secret = `ghp_${randomBytes(40).toString("base64url").replaceAll(/[-_]/g, "").slice(0, 36).padEnd(36, "0")}`;
+  const model = await startModelServer(secret);
+  stops.unshift(() => model.stop());
   stage.step = "start the gateway";
-  const options = { directory, issuer: oidc.issuer, upstream: git.url, credential };
+  const options = { directory, issuer: oidc.issuer, upstream: git.url, credential, model: model.url };
   const gateway = await startGateway(options, (stop) => stops.unshift(stop));
   say(`gateway ${gateway.url}`);
   say(`console ${gateway.console}`);
@@ -43,7 +48,7 @@ async function perform(stage: Stage, keep: boolean): Promise<string> {
   stage.step = "keep the agent away from the git server";
   await turnedAway(git);
   stage.step = "run the agent";
-  const agent = await agentOf(oidc, gateway, git, directory);
+  const agent = { ...(await agentOf(oidc, gateway, git, directory)), secret };
   const session = await agentSession(agent);
   stage.step = "seal the session";
   const told = await untilSealed(agent, session);
@@ -96,7 +101,7 @@ async function agentOf(
   { url }: DemoGateway,
   git: GitServer,
   directory: string,
-): Promise<AgentOptions> {
+): Promise<Omit<AgentOptions, "secret">> {
   const claims = { act: { sub: "cursor" } };
   const token = await oidc.token({ sub: "alice", audience: "steno", expiresIn: HOUR, claims });
   return { directory: join(directory, "agent"), gateway: url, upstream: git.url, token, say };

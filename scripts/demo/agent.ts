@@ -2,6 +2,7 @@
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
+import { askModel } from "./ask-model.ts";
 import { gitEnvironment, run, tryRun } from "./program.ts";
 
 export interface AgentOptions {
@@ -10,6 +11,8 @@ export interface AgentOptions {
   /** As the agent knows it: git is told that the gateway stands for it. */
   readonly upstream: string;
   readonly token: string;
+  /** What the model would say, and the agent must not hear. */
+  readonly secret: string;
   /** Hears of every command, and of what was refused in git's own words. */
   readonly say: (line: string) => void;
 }
@@ -24,6 +27,7 @@ export async function agentSession(options: AgentOptions): Promise<string> {
   const { session } = await api(options, "POST", "", { client: "cursor", conversation: "demo" });
   const git = configure(options, session);
   const work = join(options.directory, "app");
+  await askModel({ ...options, session }, options.secret);
   await git(options.directory, "clone", `${options.upstream}/team/app.git`);
   writeFileSync(join(work, "greeting.txt"), "hello\n");
   await git(work, "add", "greeting.txt");

@@ -48,6 +48,7 @@ function summarise(frames: readonly Frame[], pushed: ReadonlySet<string>): strin
     `who       ${start ? who(start) : "nobody"}`,
     `recorded  ${requests.length} exchanges in ${frames.length} frames: ${counted(requests)}`,
     ...new Set(commits.filter(({ id }) => pushed.has(id)).map((commit) => `pushed    ${shown(commit)}`)),
+    ...masked(frames),
     ...frames.filter(isDenial).map((denial) => `refused   ${denied(denial, requests)}`),
   ];
 }
@@ -74,3 +75,11 @@ function denied({ x, reason, policies }: DecisionFrame, requests: readonly Reque
 
 const shown = ({ id, author, message }: Commit): string =>
   oneLine(`${id.slice(0, 12)} ${author.split(" <")[0]}: ${message.split("\n")[0]}`);
+
+function masked(frames: readonly Frame[]): string[] {
+  const hidden = Map.groupBy(
+    frames.flatMap((frame) => (frame.k === "mask" ? [frame] : [])),
+    ({ detector }) => detector,
+  );
+  return [...hidden].map(([detector, { length }]) => `masked    ${length} of ${detector}`);
+}

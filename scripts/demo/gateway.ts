@@ -21,6 +21,7 @@ export interface DemoGatewayOptions {
   readonly upstream: string;
   /** `user:password` of the upstream; the agent never sees it. */
   readonly credential: string;
+  readonly model: string;
 }
 
 const CLI = join(ROOT, "scripts/steno.ts");
@@ -52,14 +53,18 @@ export async function startGateway(
   };
 }
 
-const configuration = ({ issuer, upstream }: DemoGatewayOptions, state: string, evidence: string) => ({
+const configuration = ({ issuer, upstream, model }: DemoGatewayOptions, state: string, evidence: string) => ({
   listen: { agents: "127.0.0.1:0", console: "127.0.0.1:0" },
   identity: { oidc: [{ issuer, audience: "steno", console_audience: "steno-console" }] },
   roles: { auditor: ["security"], approver: ["leads"], admin: ["platform"] },
   archive: { kind: "directory", path: evidence },
   serve: { state },
   policy: { dir: join(ROOT, "policies") },
-  connections: [{ name: "code", kind: "git", upstream, credential: "env:DEMO_UPSTREAM" }],
+  mask: { detectors: ["secrets"] },
+  connections: [
+    { name: "code", kind: "git", upstream, credential: "env:DEMO_UPSTREAM" },
+    { name: "model", kind: "llm", upstream: model },
+  ],
 });
 
 async function listening(program: Program): Promise<void> {

@@ -95,6 +95,8 @@ describe("npm run demo", () => {
   test("reports who did what, and what was refused and why", () => {
     expect(out).toMatch(/^who +cursor for Alice Archer \(alice; developers\)/m);
     expect(out).toMatch(/^recorded +\d+ exchanges in \d+ frames: .*git\.fetch.*git\.push/m);
+    expect(out).toMatch(/^masked +1 of secrets$/m);
+    expect(out).toContain("deploy with the token [masked:secrets] as before");
     expect(out).toMatch(/^pushed +[0-9a-f]{12} Cursor: Greet people$/m);
     expect(out).toMatch(/^refused +git\.push update refs\/heads\/main: main changes by review only/m);
     expect(out).toMatch(

@@ -179,7 +179,7 @@ describe("a set that does not load says where and why", () => {
         file: "a.cedar",
         line: 1,
         message: "unknown annotation @reson",
-        hint: "use @id, @reason, @severity, @hold, @mask",
+        hint: "use @id, @reason, @severity, @hold, @mask, @taint",
       },
       expect.objectContaining({ file: "a.cedar", line: 2, message: "@hold on a permit" }),
     ]);
