@@ -11,7 +11,7 @@ export class Field {
   /** Bytes that came out before the piece that is being written. */
   #before = 0;
   /** The last event that carried a piece of it, and where in it: what is held at the end goes out in one like it. */
-  last: { readonly payload: string; readonly path: string };
+  last: { readonly payload: Uint8Array; readonly path: string };
 
   constructor(masker: Masker, last: Field["last"]) {
     this.#masker = masker;
@@ -45,6 +45,9 @@ export class PieceLeaf implements Leaf {
   readonly #ends: boolean;
   readonly #out: Out;
   readonly #masks: Mask[];
+  /** Where it stands in what is written, once it has ended. */
+  from = 0;
+  to = 0;
   #raw: Uint8Array[] = [];
   #plain: Uint8Array[] = [];
 
@@ -73,7 +76,9 @@ export class PieceLeaf implements Leaf {
     const plain = concat(this.#plain);
     const shown = this.#field.next(plain, this.#ends);
     this.#masks.push(...this.#field.masks(shown, this.#out.length));
+    this.from = this.#out.length;
     this.#out.write(same(plain, shown) ? concat(this.#raw) : escaped(shown));
+    this.to = this.#out.length;
   }
 }
 
@@ -92,4 +97,10 @@ export class OtherLeaf implements Leaf {
 }
 
 export const same = (a: Uint8Array, b: Uint8Array): boolean =>
-  a.byteLength === b.byteLength && a.every((byte, i) => byte === b[i]);
+  a.byteLength === b.byteLength && differs(a, b) < 0;
+
+/** Where they differ first; -1 when they do not. */
+function differs(a: Uint8Array, b: Uint8Array): number {
+  for (let i = 0; i < a.byteLength; i++) if (a[i] !== b[i]) return i;
+  return -1;
+}

@@ -11,6 +11,16 @@ const EQUALS = 0x3d;
 const PERCENT = 0x25;
 const PLUS = 0x2b;
 
+const SINGLES = Array.from({ length: 256 }, (_, byte) => Uint8Array.of(byte));
+const single = (byte: number): Uint8Array => SINGLES[byte] ?? Uint8Array.of(byte);
+
+/** The value of a hexadecimal digit; -1 when it is none. */
+function digitOf(byte: number): number {
+  if (byte >= 0x30 && byte <= 0x39) return byte - 0x30;
+  const letter = byte | 0x20;
+  return letter >= 0x61 && letter <= 0x66 ? letter - 0x57 : -1;
+}
+
 export class FormMasker implements Masker {
   readonly #out = new Out();
   readonly #masks: Mask[] = [];
@@ -60,6 +70,13 @@ export class FormMasker implements Masker {
 
   #value(bytes: Uint8Array, from: number): number {
     const byte = bytes[from] ?? 0;
+    if (byte === PERCENT && this.#percent.length === 0 && from + 2 < bytes.byteLength) {
+      const [high, low] = [digitOf(bytes[from + 1] ?? 0), digitOf(bytes[from + 2] ?? 0)];
+      if (high >= 0 && low >= 0) {
+        this.#hiding.escaped(bytes.subarray(from, from + 3), single(16 * high + low));
+        return from + 3;
+      }
+    }
     if (this.#percent.length > 0) {
       this.#digit(byte);
       return from + 1;
@@ -74,11 +91,14 @@ export class FormMasker implements Masker {
       return from + 1;
     }
     if (byte === PLUS) {
-      this.#hiding.escaped(Uint8Array.of(PLUS), Uint8Array.of(0x20));
+      this.#hiding.escaped(bytes.subarray(from, from + 1), single(0x20));
       return from + 1;
     }
     let at = from;
-    while (at < bytes.byteLength && ![AND, PERCENT, PLUS].includes(bytes[at] ?? 0)) at += 1;
+    for (; at < bytes.byteLength; at++) {
+      const next = bytes[at];
+      if (next === AND || next === PERCENT || next === PLUS) break;
+    }
     this.#hiding.text(bytes.subarray(from, at));
     return at;
   }

@@ -2,7 +2,9 @@
 import { type Mask, replacement } from "#durable/format/mask/finding.ts";
 import { type Hit, type Rules, Scan, type Sink } from "../pattern/scan.ts";
 import type { Rule } from "../rule.ts";
-import { encode, type Out } from "./out.ts";
+import { concat, encode, type Out } from "./out.ts";
+
+const NOTHING = new Uint8Array(0);
 
 /** A part of the text and how it was written: to be cut anywhere, or an escape, which stands or falls as a whole. */
 type Run = { length: number; raw: Uint8Array; readonly whole: boolean };
@@ -12,7 +14,11 @@ export class Hiding implements Sink {
   readonly #out: Out;
   readonly #masks: Mask[];
   readonly #write: (text: string) => string;
+  /** From `#first` on they are not told yet. */
   #runs: Run[] = [];
+  #first = 0;
+  /** Text that came and is not read yet: escapes are short, and reading has a price of its own. */
+  #unread: Uint8Array[] = [];
   #off = 0;
 
   /** `write` is how a replacement is written in the format. Masks are added to `masks`, with offsets in `out`. */
@@ -31,22 +37,34 @@ export class Hiding implements Sink {
   text(bytes: Uint8Array): void {
     if (bytes.byteLength === 0) return;
     this.#runs.push({ length: bytes.byteLength, raw: bytes, whole: false });
-    this.#scan.push(bytes);
+    this.#unread.push(bytes);
   }
 
   /** `raw` stands for `plain`. */
   escaped(raw: Uint8Array, plain: Uint8Array): void {
     this.#runs.push({ length: plain.byteLength, raw, whole: true });
-    this.#scan.push(plain);
+    this.#unread.push(plain);
   }
 
   end(): void {
+    this.#read();
     this.#scan.end();
   }
 
-  /** What is held is copied: the chunk it lies in is its owner's. */
+  /** Tells what can be told. What is held is copied: the chunk it lies in is its owner's. */
   keep(): void {
+    this.#read();
+    if (this.#first > 0) this.#runs.splice(0, this.#first);
+    this.#first = 0;
     for (const run of this.#runs) run.raw = run.raw.slice();
+  }
+
+  #read(): void {
+    if (this.#unread.length === 0) return;
+    const [only = NOTHING, ...others] = this.#unread;
+    const bytes = others.length === 0 ? only : concat(this.#unread);
+    this.#unread = [];
+    this.#scan.push(bytes);
   }
 
   pass(length: number): void {
@@ -70,16 +88,20 @@ export class Hiding implements Sink {
   #consume(length: number, shown: boolean): void {
     let left = length;
     while (left > 0) {
-      const run = this.#runs[0];
+      const run = this.#runs[this.#first];
       if (!run) throw new Error("more was told than came");
       const taken = Math.min(left, run.length);
-      const raw = run.whole ? run.raw : run.raw.subarray(0, taken);
-      if (shown) this.#out.write(raw);
       left -= taken;
+      if (run.whole || taken === run.length) {
+        // Of an escape that is cut, which no rule does, the first part stands for all of it.
+        if (shown) this.#out.write(run.raw);
+        run.raw = NOTHING;
+      } else {
+        if (shown) this.#out.write(run.raw.subarray(0, taken));
+        run.raw = run.raw.subarray(taken);
+      }
       run.length -= taken;
-      // Of an escape that is cut, which no rule does, the first part stands for all of it.
-      run.raw = run.raw.subarray(raw.byteLength);
-      if (run.length === 0) this.#runs.shift();
+      if (run.length === 0) this.#first += 1;
     }
   }
 }

@@ -32,6 +32,14 @@ const LITERALS = ["true", "false", "null"];
 
 const QUOTE = 0x22;
 const BACKSLASH = 0x5c;
+const [OPEN_OBJECT, CLOSE_OBJECT, OPEN_ARRAY, CLOSE_ARRAY, COLON, COMMA] = [
+  0x7b, 0x7d, 0x5b, 0x5d, 0x3a, 0x2c,
+];
+/** What numbers and the three words are made of. */
+const LETTERS = Uint8Array.from({ length: 256 }, (_, byte) =>
+  /[a-z0-9+.E-]/.test(String.fromCharCode(byte)) ? 1 : 0,
+);
+const WORD_MAX = 400;
 
 export class JsonMasker implements Masker {
   readonly #out: Out;
@@ -47,6 +55,8 @@ export class JsonMasker implements Masker {
   #name: number[] = [];
   /** A word or a number that is being read. */
   #word = "";
+  /** Whether that is a number without fraction or exponent so far. */
+  #digits = false;
   /** No JSON any more. */
   #plain = false;
 
@@ -179,26 +189,25 @@ export class JsonMasker implements Masker {
 
   /** Takes a byte outside of strings; false when it may not stand there. */
   #structure(byte: number): boolean {
-    const char = String.fromCharCode(byte);
-    if (/[a-z0-9+.E-]/.test(char)) return this.#letter(char);
+    if (LETTERS[byte] === 1) return this.#letter(String.fromCharCode(byte));
     if (!this.#wordRead()) return false;
-    switch (char) {
-      case " ":
-      case "\t":
-      case "\n":
-      case "\r":
+    switch (byte) {
+      case 0x20:
+      case 0x09:
+      case 0x0a:
+      case 0x0d:
         return true;
-      case "{":
-      case "[":
-        return this.#open(char === "{");
-      case "}":
-      case "]":
-        return this.#close(char === "}");
-      case ":":
+      case OPEN_OBJECT:
+      case OPEN_ARRAY:
+        return this.#open(byte === OPEN_OBJECT);
+      case CLOSE_OBJECT:
+      case CLOSE_ARRAY:
+        return this.#close(byte === CLOSE_OBJECT);
+      case COLON:
         if (this.#expect !== "colon") return false;
         this.#expect = "value";
         return true;
-      case ",":
+      case COMMA:
         return this.#comma();
     }
     // A byte order mark may begin a text.
@@ -233,15 +242,19 @@ export class JsonMasker implements Masker {
   /** Numbers and the three words; what is neither never gets past its first letters. */
   #letter(char: string): boolean {
     if (this.#word === "" && this.#expect !== "value" && this.#expect !== "first-value") return false;
+    const digit = char >= "0" && char <= "9";
+    this.#digits = digit && (this.#digits || this.#word === "" || this.#word === "-");
     this.#word += char;
+    if (this.#digits) return this.#word.length <= WORD_MAX;
     if (LITERALS.some((literal) => literal.startsWith(this.#word))) return true;
-    return this.#word.length <= 400 && /^-?(?:\d+(?:\.\d*)?(?:[eE][+-]?\d*)?)?$/.test(this.#word);
+    return this.#word.length <= WORD_MAX && /^-?(?:\d+(?:\.\d*)?(?:[eE][+-]?\d*)?)?$/.test(this.#word);
   }
 
   #wordRead(): boolean {
     if (this.#word === "") return true;
     const whole = LITERALS.includes(this.#word) || /\d$/.test(this.#word);
     this.#word = "";
+    this.#digits = false;
     if (whole) this.#valueRead();
     return whole;
   }

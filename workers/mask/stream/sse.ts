@@ -10,6 +10,7 @@ import { escaped, Field, OtherLeaf, PieceLeaf, same } from "./field.ts";
 import { JsonMasker, type Leaf } from "./json.ts";
 import { type Masker, TextMasker } from "./masker.ts";
 import { concat, encode, Out } from "./out.ts";
+import { Template } from "./template.ts";
 
 /** A longer event is no piece of a text: it is hidden in as it comes, and never held. */
 const EVENT_MAX = 256 * 1024;
@@ -37,6 +38,10 @@ export class SseMasker implements Masker {
   /** The rest of a long event's line goes through this. */
   #through: Masker | undefined;
   #long = false;
+  /** What the last event was like, when nothing but one piece of a text was looked into as more than it is. */
+  #template: Template | undefined;
+  /** The last line that is no data, and was as it should be. */
+  #clean: Uint8Array = NOTHING;
 
   constructor(rules: Rules) {
     this.#rules = rules;
@@ -148,10 +153,14 @@ export class SseMasker implements Masker {
     const lines = this.#lines;
     this.#lines = [];
     this.#size = 0;
+    if (this.#repeats(lines)) return;
+    this.#template = undefined;
     const data = lines.filter(({ bytes }) => isField(bytes, "data"));
-    const payload = concat(
-      data.flatMap(({ bytes }, n) => [...(n > 0 ? [encode("\n")] : []), contentOf(bytes)]),
-    );
+    const [first, ...others] = data;
+    const payload = concat([
+      ...(first ? [contentOf(first.bytes)] : []),
+      ...others.flatMap(({ bytes }) => [LF_END, contentOf(bytes)]),
+    ]);
     const text = decoder.decode(payload);
     const pieces = data.length > 0 ? read(text) : undefined;
     const end = lines[0]?.end ?? LF_END;
@@ -165,10 +174,16 @@ export class SseMasker implements Masker {
       else if (written === "as it was") this.#raw(line);
       else if (written === "not yet") {
         const leaf = (path: string) => deltas.get(path);
-        const { shown, masks } = this.#payload(payload, pieces && leaf, ended, text);
+        const { shown, masks, piece } = this.#payload(payload, pieces && leaf, ended);
         written = masks.length === 0 && same(shown, payload) ? "as it was" : "anew";
-        if (written === "as it was") this.#raw(line);
-        else {
+        if (written === "as it was") {
+          this.#raw(line);
+          const [only, ...rest] = deltas.values();
+          if (only && piece && rest.length + others.length === 0 && pieces?.ends.length === 0) {
+            const before = line.bytes.byteLength - payload.byteLength;
+            this.#template = new Template(line.bytes, before + piece.from, before + piece.to, only);
+          }
+        } else {
           this.#out.write(line.bytes.subarray(0, line.bytes.byteLength - contentOf(line.bytes).byteLength));
           this.#writeLines(shown, masks, line.end);
         }
@@ -177,11 +192,40 @@ export class SseMasker implements Masker {
     for (const field of own) if (ended(field)) this.#fields.delete(field);
   }
 
+  /** An event like the last but for a piece of the same text: only that is looked into. */
+  #repeats(lines: readonly Line[]): boolean {
+    const template = this.#template;
+    const field = template && this.#fields.get(template.field);
+    const [line, ...others] = lines.filter(({ bytes }) => isField(bytes, "data"));
+    if (!field || !line || others.length > 0) return false;
+    const piece = template.stringIn(line.bytes);
+    if (!piece) return false;
+    field.last = { payload: contentOf(line.bytes), path: template.path };
+    for (const one of lines) {
+      if (one !== line) {
+        this.#text(one);
+        continue;
+      }
+      this.#out.write(template.head);
+      const shown = field.next(piece, false);
+      this.#masks.push(...field.masks(shown, this.#out.length));
+      this.#out.write(same(piece, shown) ? piece : escaped(shown));
+      this.#out.write(template.tail);
+      this.#out.write(line.end);
+    }
+    return true;
+  }
+
   /** A comment, or another field: a text of its own. */
   #text({ bytes, end }: Line): void {
-    const masker = new TextMasker(this.#rules);
-    this.#write(masker, bytes);
-    this.#write(masker, undefined);
+    if (same(bytes, this.#clean)) this.#out.write(bytes);
+    else {
+      const masker = new TextMasker(this.#rules);
+      const before = this.#masks.length;
+      this.#write(masker, bytes);
+      this.#write(masker, undefined);
+      this.#clean = this.#masks.length === before ? bytes : NOTHING;
+    }
     this.#out.write(end);
   }
 
@@ -194,21 +238,24 @@ export class SseMasker implements Masker {
     payload: Uint8Array,
     delta: ((path: string) => Delta | undefined) | undefined,
     ended: (field: string) => boolean,
-    text: string,
-  ): { readonly shown: Uint8Array; readonly masks: readonly Mask[] } {
+  ): { readonly shown: Uint8Array; readonly masks: readonly Mask[]; readonly piece: PieceLeaf | undefined } {
     const out = new Out();
     const masks: Mask[] = [];
+    const made: PieceLeaf[] = [];
     const leaves = (path: string): Leaf | undefined => {
       const piece = delta?.(path);
-      const field = piece && this.#field(piece, text);
-      return field && new PieceLeaf(field, ended(piece.field), out, masks);
+      const field = piece && this.#field(piece, payload);
+      if (!field) return undefined;
+      const one = new PieceLeaf(field, ended(piece.field), out, masks);
+      made.push(one);
+      return one;
     };
     const masker = delta ? new JsonMasker(this.#rules, leaves, out) : new TextMasker(this.#rules);
     const shown = concat([masker.push(payload), masker.end()]);
-    return { shown, masks: [...masks, ...masker.masks()] };
+    return { shown, masks: [...masks, ...masker.masks()], piece: made.length === 1 ? made[0] : undefined };
   }
 
-  #field({ field, path, as }: Delta, payload: string): Field | undefined {
+  #field({ field, path, as }: Delta, payload: Uint8Array): Field | undefined {
     const known = this.#fields.get(field);
     const last = { payload, path };
     if (known) {
@@ -254,8 +301,9 @@ export class SseMasker implements Masker {
 
   #carry(field: Field, shown: Uint8Array, end: Uint8Array): void {
     const { payload, path } = field.last;
-    const { type } = JSON.parse(payload) as { readonly type?: unknown };
-    const deltas = new Set(piecesOf(JSON.parse(payload)).deltas.map((delta) => delta.path));
+    const event: unknown = JSON.parse(decoder.decode(payload));
+    const { type } = event as { readonly type?: unknown };
+    const deltas = new Set(piecesOf(event).deltas.map((delta) => delta.path));
     const out = new Out();
     const masks: Mask[] = [];
     const leaves = (at: string): Leaf | undefined =>
@@ -267,7 +315,7 @@ export class SseMasker implements Masker {
           })
         : undefined;
     const masker = new JsonMasker(this.#rules, leaves, out);
-    const bytes = concat([masker.push(encode(payload)), masker.end()]);
+    const bytes = concat([masker.push(payload), masker.end()]);
     if (typeof type === "string") this.#out.write(concat([encode(`event: ${type}`), end]));
     this.#out.write(encode("data: "));
     // What is hidden in the rest of it was told with the event it is like.
@@ -276,6 +324,7 @@ export class SseMasker implements Masker {
   }
 }
 
+const NOTHING = new Uint8Array(0);
 const LF_END = Uint8Array.of(LF);
 
 function read(text: string): Pieces | undefined {
@@ -287,8 +336,10 @@ function read(text: string): Pieces | undefined {
   }
 }
 
-const startsWith = (bytes: Uint8Array, text: string): boolean =>
-  [...text].every((char, i) => bytes[i] === char.charCodeAt(0));
+function startsWith(bytes: Uint8Array, text: string): boolean {
+  for (let i = 0; i < text.length; i++) if (bytes[i] !== text.charCodeAt(i)) return false;
+  return true;
+}
 
 const isField = (bytes: Uint8Array, name: string): boolean =>
   startsWith(bytes, name) && (bytes.byteLength === name.length || bytes[name.length] === COLON);
