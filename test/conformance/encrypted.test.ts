@@ -90,7 +90,7 @@ test("stock age and zstdcat read every frame, with the auditor's identity", asyn
       }),
     )
     .join("");
-  expect(lines.match(/^\{"v":1,"seq":0,.*"k":"session.start"/)).toBeTruthy();
+  expect(lines).toMatch(/^\{"v":1,"seq":0,.*"k":"session.start"/);
   expect(lines).toContain(MARK);
   const bytes = readdirSync(folder).filter((name) => name.startsWith("bytes-"));
   const raw = Buffer.concat(
