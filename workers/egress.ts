@@ -1,9 +1,13 @@
 /** The egress service: the upstreams' network and credentials. Forwards only what a clearance covers, once. */
 import { WorkerEntrypoint } from "cloudflare:workers";
 import type { BodyEnd } from "#durable/format/frame.ts";
+import type { LfsObject } from "#durable/format/operation.ts";
 import { Refusal } from "#durable/format/refusal.ts";
 import type { Answer, ClearanceClaims, RequestBody } from "#durable/format/tape.ts";
 import { overDaemon } from "./adapters/git/daemon.ts";
+import { isBatch, leadThrough, ticketOf, uploadedBy } from "./adapters/git/lfs/lead.ts";
+import { Tickets } from "./adapters/git/lfs/tickets.ts";
+import { WholeObject } from "./adapters/git/lfs/whole-object.ts";
 import type { Issuers } from "./contract/issuers.ts";
 import type { EgressConnection } from "./contract/settings.ts";
 import { type Env, egressEnv } from "./env.ts";
@@ -22,6 +26,14 @@ import { isUpgrade } from "./wire/socket/message.ts";
 
 const CHUNK = 1024 * 1024;
 const spent = new Spent();
+
+const random = (length: number) => crypto.getRandomValues(new Uint8Array(length));
+let made: Tickets | undefined;
+/** No isolate may draw random numbers while it starts, so the key is made at its first use. */
+function tickets(): Tickets {
+  made ??= new Tickets(random(32), random);
+  return made;
+}
 
 type Bound = ReturnType<typeof egressEnv>;
 
@@ -50,6 +62,7 @@ export class Egress extends WorkerEntrypoint<Env> {
         clearance,
         env,
         upload,
+        object: connection.kind === "git" ? uploadedBy(claims) : undefined,
         meanwhile: (work: Promise<unknown>) => this.ctx.waitUntil(work),
       };
       if (opens) {
@@ -115,7 +128,9 @@ async function dispatch(
   const headers = attach(request.headers, credential);
   headers.delete("steno-clearance");
   headers.set("host", base.host);
-  const url = `${base.origin}${base.pathname.replace(/\/$/, "")}${claims.path}`;
+  const ticket = connection.kind === "git" ? await ticketOf(claims, tickets()) : undefined;
+  for (const [name, value] of ticket?.headers ?? []) headers.set(name, value);
+  const url = ticket?.url ?? `${base.origin}${base.pathname.replace(/\/$/, "")}${claims.path}`;
   const response = await upstream.fetch(url, {
     method: claims.method,
     headers,
@@ -124,6 +139,8 @@ async function dispatch(
     redirect: "manual",
     encodeResponseBody: "manual",
   });
+  if (connection.kind === "git" && isBatch(claims) && response.status === 200)
+    return leadThrough(response, claims, connection.base, tickets());
   const { headers: said } = response;
   const plain = !said.has("steno-refusal") && !said.has("location") && !said.has("content-location");
   return plain || response.webSocket ? response : told(response, connection, url);
@@ -152,6 +169,8 @@ type Under = {
   readonly env: Bound;
   /** Aborted when the upload is cut: a chunked body whose stream merely fails would be given a proper end. */
   readonly upload: AbortController;
+  /** The Git LFS object that the body must be. */
+  readonly object: LfsObject | undefined;
   readonly meanwhile: (work: Promise<unknown>) => void;
 };
 
@@ -255,31 +274,36 @@ async function spool(
   reader: ReadableStreamBYOBReader,
   writable: WritableStream<Uint8Array>,
   prefix: Uint8Array,
-  { clearance, env, upload }: Under,
+  { clearance, env, upload, object }: Under,
 ): Promise<void> {
   const { spool: record, settings } = env;
   const writer = writable.getWriter();
   const { stallSeconds } = settings;
-  const write = (bytes: Uint8Array) => inTime(writer.write(bytes), stallSeconds, upstreamFull);
+  const whole = object && new WholeObject(object);
+  const write = async (bytes: Uint8Array) => {
+    if (bytes.byteLength > 0) await inTime(writer.write(bytes), stallSeconds, upstreamFull);
+  };
+  const pass = (bytes: Uint8Array) => write(whole?.pass(bytes) ?? bytes);
   const within = <T>(read: Promise<T>) => inTime(read, stallSeconds, bodyStalled);
   const ahead = new ReadAhead(pieces(reader, within), CHUNK, moment);
   const marked = new MarkedStream(endMark(clearance));
   let off = prefix.byteLength;
   let end: BodyEnd = "cut";
   try {
-    let written = off > 0 ? write(prefix) : Promise.resolve();
+    let written = pass(prefix);
     for (let taken = await ahead.take(); taken; taken = await ahead.take()) {
       const chunk = marked.pass(taken);
       if (chunk.byteLength === 0) continue;
       sure(await record.append(clearance, off, chunk));
       off += chunk.byteLength;
       await written;
-      written = write(chunk);
+      written = pass(chunk);
       // Awaited at the next chunk; until then its failure must not count as nobody's.
       written.catch(() => undefined);
     }
     await written;
     if (!marked.whole()) throw new Refusal("malformed", "the request body broke off");
+    if (whole) await write(whole.last());
     end = "complete";
     sure(await record.finish(clearance, off, end));
     await writer.close();

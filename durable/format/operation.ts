@@ -58,7 +58,36 @@ export type GitProbe = {
 /** A request that could not be decoded, or that was refused before anybody looked into it. */
 export type Unknown = { readonly kind: "unknown" };
 
-export type GitOperation = GitRefs | GitFetch | GitPush | GitProbe;
+export type LfsObject = {
+  /** SHA-256 of the content, lower-case hex. */
+  readonly oid: string;
+  readonly size: number;
+};
+
+/** Git LFS: `batch` asks where objects are, `object` moves one, `verify` asks whether an uploaded one arrived. */
+export type GitLfsTransfer = {
+  readonly kind: "git.lfs/download" | "git.lfs/upload";
+  readonly repository: string;
+  readonly step: "batch" | "object" | "verify";
+  readonly objects: readonly LfsObject[];
+  /** What the objects are for, where the client says it. */
+  readonly ref?: string;
+  /** How many objects a frame left out to fit into its line; the recorded body has them all. */
+  readonly omitted?: number;
+};
+
+export type GitLfsLocks = {
+  readonly kind: "git.lfs/locks";
+  readonly repository: string;
+  readonly method: "list" | "verify" | "create" | "unlock";
+  /** Of the file, as the client gave it. */
+  readonly path?: string;
+  /** Of the lock. */
+  readonly id?: string;
+  readonly force?: boolean;
+};
+
+export type GitOperation = GitRefs | GitFetch | GitPush | GitProbe | GitLfsTransfer | GitLfsLocks;
 
 export type HttpRequest = {
   readonly kind: "http.request";

@@ -11,6 +11,7 @@ const packages = [
   "chromium",
   "fcgiwrap",
   "git",
+  "git-lfs",
   "gitolite3",
   "golang-go",
   "golang-golang-x-mod-dev",

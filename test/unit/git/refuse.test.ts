@@ -151,10 +151,10 @@ test("a bad token makes git ask its credential helper, by a Basic challenge", as
 });
 
 test("what is no git address gets a status and a sentence", async () => {
-  const lfs = await fetch(`${gateway.url}/app.git/info/lfs/objects/batch`, { method: "POST", body: "{}" });
-  expect([lfs.status, await lfs.text()]).toEqual([
+  const archive = await fetch(`${gateway.url}/app.git/git-upload-archive`, { method: "POST", body: "{}" });
+  expect([archive.status, await archive.text()]).toEqual([
     404,
-    "Git LFS does not pass this gateway yet: large files stay on their server.\n",
+    "This address takes git over smart HTTP and Git LFS: clone, fetch and push, nothing else.\n",
   ]);
   const dumb = await run("-c", "http.version=HTTP/1.1", "ls-remote", `${gateway.url}/app.git/..%2fx`);
   expect(dumb.stderr).toContain("The repository's path has a part that is not allowed.");

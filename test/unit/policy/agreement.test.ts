@@ -24,6 +24,22 @@ const operations: GitOperation[] = [
   },
   { kind: "git.refs", repository: "team/app", service: "git-receive-pack", version: 0 },
   { kind: "git.probe", repository: "team/app", service: "git-receive-pack" },
+  {
+    kind: "git.lfs/upload",
+    repository: "team/app",
+    step: "batch",
+    objects: [{ oid: "a".repeat(64), size: 5 }],
+    ref: "refs/heads/a",
+  },
+  { kind: "git.lfs/upload", repository: "team/app", step: "batch", objects: [] },
+  {
+    kind: "git.lfs/download",
+    repository: "team/app",
+    step: "object",
+    objects: [{ oid: "a".repeat(64), size: 5 }],
+  },
+  { kind: "git.lfs/locks", repository: "team/app", method: "create", path: "a/b.bin" },
+  { kind: "git.lfs/locks", repository: "team/app", method: "list" },
   fetching,
   { ...fetching, version: 0, depth: "1", filter: "blob:none" },
   {

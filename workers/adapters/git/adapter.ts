@@ -1,6 +1,6 @@
 /** Git over smart HTTP: what is asked, what of it policy must allow, and how a no is said. */
 import type { GitContained, Header } from "#durable/format/frame.ts";
-import type { GitOperation, GitRefs, GitService } from "#durable/format/operation.ts";
+import type { GitFetch, GitOperation, GitPush, GitRefs, GitService } from "#durable/format/operation.ts";
 import { Refusal } from "#durable/format/refusal.ts";
 import { type Body, peek } from "#workers/wire/body.ts";
 import { gunzip, isGzip } from "#workers/wire/gzip.ts";
@@ -8,6 +8,9 @@ import { requestHeaders } from "#workers/wire/headers.ts";
 import type { Adapter, Flawed, Incoming, Inspected } from "../adapter.ts";
 import { ADVERTISEMENT_MAX, askForWholePacks, stripAdvertisement, stripWhole } from "./advertisement.ts";
 import { type Endpoint, endpointOf } from "./endpoint.ts";
+import { isLfs } from "./lfs/endpoint.ts";
+import { forwardLfs } from "./lfs/forward.ts";
+import { inspectLfs, type LfsInspected } from "./lfs/inspect.ts";
 import { isFlush } from "./pkt-line.ts";
 import { inspectPush } from "./push/inspect.ts";
 import { inspectedOf } from "./push/inspected.ts";
@@ -36,6 +39,7 @@ export const gitAdapter: Adapter<GitOperation, GitContained> = {
 
   async inspect(incoming: Incoming): Promise<GitInspected | Flawed<GitOperation>> {
     const { request, connection } = incoming;
+    if (isLfs(incoming.path)) return inspectLfs(incoming);
     const endpoint = endpointOf(request.method, incoming.path, incoming.query);
     const version = versionOf(request.headers, endpoint.service);
     const outgoing = {
@@ -65,36 +69,54 @@ export const gitAdapter: Adapter<GitOperation, GitContained> = {
     inspected: GitInspected,
     send: (inspected: GitInspected) => Promise<Response>,
   ): Promise<Response> {
-    const { operation, outgoing } = inspected;
-    if (operation.kind === "git.probe") return probed(operation.service);
-    const service = serviceOf(operation);
-    const step = outgoing.method === "GET" ? "advertisement" : "result";
-    const response = await send(inspected);
-    await checkAnswer(response, `application/x-${service}-${step}`);
-    if (step === "result" || !response.body) return response;
-    if (response.headers.has("content-encoding"))
-      throw await refused(response, "The git server sent an advertisement that is compressed.");
-    const declared = Number(response.headers.get("content-length") ?? Number.NaN);
-    if (service === "git-receive-pack") {
-      const { stream, added } = await askForWholePacks(response.body);
-      return added === 0
-        ? answer(stream, response.headers)
-        : rewritten(stream, declared + added, response.headers);
+    const { operation } = inspected;
+    switch (operation.kind) {
+      case "git.probe":
+        return probed(operation.service);
+      case "git.lfs/download":
+      case "git.lfs/upload":
+      case "git.lfs/locks":
+        return forwardLfs(inspected as LfsInspected, operation, send);
+      case "git.refs":
+      case "git.fetch":
+      case "git.push":
+        return forwardSmart(inspected, serviceOf(operation), send);
     }
-    if (declared <= ADVERTISEMENT_MAX) {
-      const whole = new Uint8Array(await response.arrayBuffer());
-      if (whole.byteLength !== declared)
-        throw new Refusal("upstream_protocol", "The git server's advertisement ended early.");
-      const bytes = stripWhole(whole);
-      return bytes ? rewritten(bytes, bytes.byteLength, response.headers) : answer(whole, response.headers);
-    }
-    const passed = await stripAdvertisement(response.body);
-    if (passed.kind === "v0") return answer(passed.stream, response.headers);
-    return rewritten(passed.bytes, passed.bytes.byteLength, response.headers);
   },
 
   refuse: refuseGit,
 };
+
+async function forwardSmart(
+  inspected: GitInspected,
+  service: GitService,
+  send: (inspected: GitInspected) => Promise<Response>,
+): Promise<Response> {
+  const { outgoing } = inspected;
+  const step = outgoing.method === "GET" ? "advertisement" : "result";
+  const response = await send(inspected);
+  await checkAnswer(response, `application/x-${service}-${step}`);
+  if (step === "result" || !response.body) return response;
+  if (response.headers.has("content-encoding"))
+    throw await refused(response, "The git server sent an advertisement that is compressed.");
+  const declared = Number(response.headers.get("content-length") ?? Number.NaN);
+  if (service === "git-receive-pack") {
+    const { stream, added } = await askForWholePacks(response.body);
+    return added === 0
+      ? answer(stream, response.headers)
+      : rewritten(stream, declared + added, response.headers);
+  }
+  if (declared <= ADVERTISEMENT_MAX) {
+    const whole = new Uint8Array(await response.arrayBuffer());
+    if (whole.byteLength !== declared)
+      throw new Refusal("upstream_protocol", "The git server's advertisement ended early.");
+    const bytes = stripWhole(whole);
+    return bytes ? rewritten(bytes, bytes.byteLength, response.headers) : answer(whole, response.headers);
+  }
+  const passed = await stripAdvertisement(response.body);
+  if (passed.kind === "v0") return answer(passed.stream, response.headers);
+  return rewritten(passed.bytes, passed.bytes.byteLength, response.headers);
+}
 
 async function decodeFetch(
   { request, stallSeconds }: Incoming,
@@ -166,7 +188,7 @@ function answer(body: BodyInit | null, headers: Headers): Response {
   return new Response(body, init);
 }
 
-function serviceOf(operation: Exclude<GitOperation, { kind: "git.probe" }>): GitService {
+function serviceOf(operation: GitRefs | GitFetch | GitPush): GitService {
   switch (operation.kind) {
     case "git.refs":
       return operation.service;

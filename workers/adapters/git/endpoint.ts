@@ -30,15 +30,9 @@ export function endpointOf(method: string, path: string, query: string): Endpoin
     if (query !== "") throw new Refusal("unknown_path", "A git request has no query here.");
     return endpoint(rpc[1] ?? "", rpc[2] as GitService, "rpc");
   }
-  if (/\/info\/lfs(\/|$)/.test(path)) {
-    throw new Refusal(
-      "unknown_path",
-      "Git LFS does not pass this gateway yet: large files stay on their server.",
-    );
-  }
   throw new Refusal(
     "unknown_path",
-    "This address takes git over smart HTTP: clone, fetch and push, nothing else.",
+    "This address takes git over smart HTTP and Git LFS: clone, fetch and push, nothing else.",
   );
 }
 
@@ -55,12 +49,20 @@ function refsEndpoint(method: string, repository: string, query: string): Endpoi
 }
 
 function endpoint(raw: string, service: GitService, step: Endpoint["step"]): Endpoint {
+  const { repository, base, asked } = repositoryOf(raw);
+  const path = step === "refs" ? `${base}/info/refs?service=${service}` : `${base}/${service}`;
+  return { repository, service, step, path, asked };
+}
+
+/** The repository that a path names, percent-encoding untouched; `base` is that path encoded anew. Throws `Refusal`. */
+export function repositoryOf(
+  raw: string,
+): Pick<Endpoint, "repository" | "asked"> & { readonly base: string } {
   const segments = segmentsOf(raw);
   const last = segments.at(-1) ?? "";
   const repository = [...segments.slice(0, -1), last.replace(/\.git$/, "")].join("/");
   const base = segments.map((segment) => `/${encodeURIComponent(segment)}`).join("");
-  const path = step === "refs" ? `${base}/info/refs?service=${service}` : `${base}/${service}`;
-  return { repository, service, step, path, asked: `/${segments.join("/")}` };
+  return { repository, base, asked: `/${segments.join("/")}` };
 }
 
 function segmentsOf(raw: string): readonly string[] {

@@ -1,6 +1,6 @@
 /** What policy is asked about a git operation, in the terms of its schema. */
 import type { Connection } from "#durable/format/connection.ts";
-import type { GitFetch, GitOperation, GitPush } from "#durable/format/operation.ts";
+import type { GitFetch, GitLfsTransfer, GitOperation, GitPush } from "#durable/format/operation.ts";
 import type { ContextValue, Question, Resource } from "#workers/contract/evaluator.ts";
 
 /** What is known of a push beside its commands. */
@@ -36,7 +36,23 @@ export function questionsOf(
       return [{ part: "", action: "git.fetch", resource, context: fetchContext(operation) }];
     case "git.push":
       return pushQuestions(operation, resource, facts);
+    case "git.lfs/download":
+    case "git.lfs/upload":
+      return [{ part: "", action: operation.kind, resource, context: transferContext(operation) }];
+    case "git.lfs/locks": {
+      const { method, path } = operation;
+      const paths = path === undefined ? {} : { paths: [path] };
+      return [{ part: "", action: operation.kind, resource, context: { method, ...paths } }];
+    }
   }
+}
+
+/** `size` is that of all objects together. */
+function transferContext({ kind, objects }: GitLfsTransfer): Question["context"] {
+  const sizes = objects.map(({ size }) => size);
+  const sum = sizes.reduce((all, size) => all + size, 0);
+  const total = { objects: objects.length, size: Math.min(sum, Number.MAX_SAFE_INTEGER) };
+  return kind === "git.lfs/upload" ? { ...total, largest: Math.max(0, ...sizes) } : total;
 }
 
 function fetchContext({

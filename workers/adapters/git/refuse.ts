@@ -3,6 +3,8 @@ import type { GitOperation, GitPush, GitService, Unknown } from "#durable/format
 import { Refusal } from "#durable/format/refusal.ts";
 import type { Incoming } from "../adapter.ts";
 import { type Endpoint, endpointOf } from "./endpoint.ts";
+import { isLfs } from "./lfs/endpoint.ts";
+import { refuseLfs } from "./lfs/refuse.ts";
 import { concat, FLUSH, packet, sideband } from "./pkt-line.ts";
 
 type Bytes = Uint8Array<ArrayBuffer>;
@@ -18,10 +20,12 @@ const OTHER_REF = "not changed, because another ref of this push was refused";
  * - info/refs and git-upload-pack: 200 with an `ERR` packet, "fatal: remote error: …".
  * - git-receive-pack: 200 with a report that every ref was rejected. Never an HTTP error: git drops its body and, for a
  *   push, prints "Everything up-to-date".
+ * - Git LFS: a status and JSON.
  * - No git endpoint at all: the status and a sentence.
  */
 export function refuseGit(refusal: Refusal, incoming: Incoming, operation: GitOperation | Unknown): Response {
   const sentence = sentenceOf(refusal.message);
+  if (isLfs(incoming.path)) return refuseLfs(refusal, sentence);
   if (refusal.code === "unauthenticated") return plain(401, sentence, { "www-authenticate": CHALLENGE });
   const endpoint = asked(incoming);
   if (!endpoint) return plain(refusal.status, sentence);

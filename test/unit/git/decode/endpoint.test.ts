@@ -80,10 +80,6 @@ test.each([
   expect(() => endpointOf(method, path, query)).toThrow(coded("unknown_path"));
 });
 
-test("LFS is refused by its name", () => {
-  expect(() => endpointOf("POST", "/app/info/lfs/objects/batch", "")).toThrow(/Git LFS/);
-});
-
 test("whatever is accepted decodes to itself, in one step, and names no other place", () => {
   const raw = fc.string({ unit: fc.constantFrom(..."ab.%/\\;-2eEfF5cC0 é"), maxLength: 24 });
   fc.assert(
