@@ -195,7 +195,7 @@ test("a client that hangs up in the middle of an object leaves nothing that look
   const { json } = await batch("upload", [said]);
   const cut = lfs.cut();
   await put(json.objects[0].actions.upload.href, content, said.size, 4_000_000);
-  await until(async () => lfs.cut() > cut, 10_000);
+  await until(async () => lfs.cut() > cut, "the broken upload is seen");
   expect(lfs.objects.has(said.oid)).toBe(false);
 });
 

@@ -1,4 +1,4 @@
-// A Git LFS server: batch API, basic transfer and locks, as its specification (git-lfs, docs/api) has them. It keeps what
+// A Git LFS server: batch API, basic transfer and locks, as its specification (api of git-lfs) has them. It keeps what
 // it is given whether the content fits its name or not, as object stores do.
 import { randomBytes } from "node:crypto";
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http";

@@ -124,10 +124,13 @@ test.each([
   ["a filter twice", { ...object("GET"), path: "/a/info/lfs/locks", query: "?path=a&path=b" }, /each once/],
   ["a filter unknown", { ...object("GET"), path: "/a/info/lfs/locks", query: "?token=b" }, /each once/],
   ["a repository that is none", { ...batch(), path: "/a/%2e%2e/info/lfs/objects/batch" }, /not allowed/],
-] as const)("%s is refused", async (_, example, why, headers = {}) => {
-  const told = await refused({ ...example, headers: { ...example.headers, ...headers } });
-  expect(told).toMatch(why);
-});
+] as [string, Example, string | RegExp, Record<string, string>?][])(
+  "%s is refused",
+  async (_, example, why, headers = {}) => {
+    const told = await refused({ ...example, headers: { ...example.headers, ...headers } });
+    expect(told).toMatch(why);
+  },
+);
 
 test("a no is JSON, and a 5xx only where trying again can help", async () => {
   const [example] = examples as [Example];

@@ -1,4 +1,4 @@
-/** Which step of Git LFS a request is for: the batch API, the basic transfer, locks (git-lfs, docs/api). */
+/** Which step of Git LFS a request is for: the batch API, the basic transfer, locks (api of git-lfs). */
 import type { GitLfsLocks, LfsObject } from "#durable/format/operation.ts";
 import { Refusal } from "#durable/format/refusal.ts";
 import { repositoryOf } from "../endpoint.ts";
@@ -25,7 +25,7 @@ const OBJECT = /^objects\/([0-9a-f]{64})\/(0|[1-9]\d{0,15})(\/verify)?$/;
 const UNLOCK = /^locks\/([A-Za-z0-9_~-][A-Za-z0-9._~-]{0,127})\/unlock$/;
 /** What egress gave out, in a batch's answer: where the object is and what its server wants, sealed. */
 const TICKET = /^\?ticket=[A-Za-z0-9_-]{1,12000}$/;
-/** Of a list of locks (docs/api/locking.md); each is at most this long. */
+/** Of a list of locks (git-lfs, File Locking API); each is at most this long. */
 const FILTERS: ReadonlySet<string> = new Set(["path", "id", "cursor", "limit", "refspec"]);
 const FILTER_MAX = 4_096;
 

@@ -1,4 +1,4 @@
-/** A refusal in Git LFS's own words (docs/api/batch.md, "Response Errors"): git-lfs shows `message`. */
+/** A refusal in Git LFS's own words (git-lfs, Batch API, Response Errors): git-lfs shows `message`. */
 import type { Refusal, RefusalCode } from "#durable/format/refusal.ts";
 
 export const LFS_JSON = "application/vnd.git-lfs+json";
