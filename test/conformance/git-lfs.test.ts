@@ -131,6 +131,7 @@ test("the LFS server of these tests serves the stock client by itself", async ()
   await direct.git("-C", again, "config", "lfs.url", home);
   await direct.git("-C", again, "lfs", "pull");
   expect(readFileSync(join(again, "direct.bin")).equals(content)).toBe(true);
+  await direct.git("-C", work, "push", "-q", "origin", ":direct");
   lfs.objects.clear();
 });
 

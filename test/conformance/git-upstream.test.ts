@@ -200,7 +200,6 @@ test.each([
   "/git/code/app.git/.git/info/refs?service=git-upload-pack",
   "/git/code/app.git/info/lfs/objects/elsewhere",
   `/git/code/app.git/info/lfs/objects/${"a".repeat(64)}/5`,
-  "/git/code/a%2fb.git/info/lfs/locks",
   "/git/Code/app.git/info/refs?service=git-upload-pack",
   "/git/code",
   "/git/",
