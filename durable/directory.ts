@@ -1,7 +1,9 @@
 /** DirectoryObject: which sessions there are, which one a principal's next exchange joins, and how much waits for the archive. */
 import { DurableObject } from "cloudflare:workers";
+import { PENDING_MIGRATION, Pending } from "#durable/approval/pending.ts";
 import { type Asked, CUSTODY_MIGRATION, Custody } from "#durable/custody/custody.ts";
-import { mintSessionId, type SessionId } from "#durable/format/ids.ts";
+import type { ApprovalRow } from "#durable/format/approval/approval.ts";
+import { type ApprovalId, mintSessionId, type SessionId } from "#durable/format/ids.ts";
 import { asPseudonym, isPseudonym, type Principal, principalKey } from "#durable/format/principal.ts";
 import type { Answer, Opening, SessionView } from "#durable/format/tape.ts";
 import { migrate } from "#durable/store/migrations.ts";
@@ -13,6 +15,7 @@ const MIGRATIONS: readonly string[] = [
    CREATE INDEX unsealed ON session(status) WHERE status <> 'sealed';`,
   "CREATE INDEX owner ON session(view ->> '$.principal.issuer', view ->> '$.principal.subject', id)",
   CUSTODY_MIGRATION,
+  PENDING_MIGRATION,
 ];
 
 /** How often sessions that are not sealed are looked after. */
@@ -54,6 +57,7 @@ export abstract class DirectoryObject extends DurableObject {
       await this.means.ledger.bundle(await this.means.ledger.attest(key, attestation));
     },
   }));
+  readonly #pending = new Pending(this.#sql);
   /** When each session was last woken; of what an earlier run left nothing is known. */
   readonly #woken = new Map<string, number>();
 
@@ -139,6 +143,25 @@ export abstract class DirectoryObject extends DurableObject {
     );
     if (view.status === "sealed") this.#woken.delete(view.session);
     else await this.#round();
+  }
+
+  /** The open approval for this content, or `fresh`, which is one from now on until `expires`; undefined when too many wait. */
+  async claim(digest: string, fresh: ApprovalId, expires: number): Promise<ApprovalId | undefined> {
+    const claimed = this.#pending.claim(digest, fresh, this.means.now(), expires);
+    return claimed === "full" ? undefined : claimed;
+  }
+
+  async tellApproval(row: ApprovalRow): Promise<void> {
+    this.#pending.tell(row);
+  }
+
+  async forgetApproval(approval: ApprovalId): Promise<void> {
+    this.#pending.forget(approval);
+  }
+
+  /** The newest 1,000, those that wait for a decision first. */
+  async approvals(): Promise<ApprovalRow[]> {
+    return this.#pending.list();
   }
 
   /** Destroys the key of a sealed session. Returns when it is begun: an archive that is down does not make it forgotten. */

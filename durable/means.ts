@@ -1,8 +1,9 @@
 /** What the objects need of the world around them. The recorder service builds it from its bindings. */
 
 import type { Asked } from "#durable/custody/custody.ts";
+import type { ApprovalRow } from "#durable/format/approval/approval.ts";
 import type { NotBefore } from "#durable/format/head.ts";
-import type { SessionId } from "#durable/format/ids.ts";
+import type { ApprovalId, SessionId } from "#durable/format/ids.ts";
 import type { Attestation } from "#durable/format/log/attestation.ts";
 import type { Principal } from "#durable/format/principal.ts";
 import type { Answer, Opening, SessionView } from "#durable/format/tape.ts";
@@ -54,6 +55,14 @@ export interface Directory {
   legalHold(session: SessionId, state: "set" | "lifted", asked: Asked): Promise<Answer<SessionView>>;
   /** A session tells what became of it; the directory keeps the newest. */
   tell(view: SessionView): Promise<void>;
+}
+
+/** The directory as approvals and their entrypoints see it. */
+export interface Approvals {
+  claim(digest: string, fresh: ApprovalId, expires: number): Promise<ApprovalId | undefined>;
+  tellApproval(row: ApprovalRow): Promise<void>;
+  forgetApproval(approval: ApprovalId): Promise<void>;
+  approvals(): Promise<readonly ApprovalRow[]>;
 }
 
 /** The journal, shared by all sessions of a recorder. */

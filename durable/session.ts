@@ -1,6 +1,6 @@
 /** SessionObject: one agent run. Numbers its frames, makes them durable, and seals them when it is over. */
 import { DurableObject } from "cloudflare:workers";
-import { newSessionKey, sessionKeyOf } from "#durable/custody/session-key.ts";
+import { sessionKeyOf } from "#durable/custody/session-key.ts";
 import { isWiped, wipe } from "#durable/custody/wipe.ts";
 import {
   type BodyEnd,
@@ -29,8 +29,11 @@ import { SESSION_MIGRATIONS, sessionRows } from "#durable/store/session-rows.ts"
 import { staleness } from "#durable/store/taint/taints.ts";
 import { alert, type Means } from "./means.ts";
 import { HEAD_FRAMES, type Sealing, seal, signHead } from "./sealing.ts";
+import { answerFrames, begunFrames, writeBegun } from "./session/begun.ts";
 import { cutByTime, lastOf, nextDue } from "./session/due.ts";
+import { type Following, heldOf, writeHeld } from "./session/held.ts";
 import { type Ending, type Opened, truncated } from "./session/life.ts";
+import { keyFor, startFrame } from "./session/opening.ts";
 import { ownJournal } from "./session/own-journal.ts";
 import { COMMITS_MAX, commitsIn, decisionFrames, nextOrKnown } from "./session/spooled.ts";
 import { type Sealed, viewOf } from "./session/view.ts";
@@ -38,6 +41,8 @@ import { type Live, SessionTape } from "./session-tape.ts";
 
 /** An alarm that has not come so long after its time is not waited for. */
 const LATE_MS = 3_000;
+
+const TOO_MANY = "this session has pushed as many commits as it may; push again";
 
 export abstract class SessionObject extends DurableObject {
   protected abstract readonly means: Means;
@@ -96,15 +101,12 @@ export abstract class SessionObject extends DurableObject {
     if (this.#ending) return this.#over(session);
     if (!this.#opened) return no("session_ended", `session ${session} is not open`);
     const { tally, rows } = this.#tape;
-    const { x, connection, operation, method, path, headers, decision, body } = tape;
+    const { x, decision } = tape;
     if (tally.live[x]) return no("malformed", `exchange ${x} has begun already`);
-    const request = { k: "request", x, connection, operation, method, path, headers } as const;
-    const decided = decision && ({ k: "decision", x, ...decision } as const);
+    const frames = begunFrames(tape);
     // Before anything is counted: half of what belongs together must never be written.
-    if (![request, ...tape.content, ...(decided ? [decided] : [])].every(fitsLine))
-      return no("too_large", "the request is too long for the record");
-    const allowed = decision?.verdict === "allow";
-    const commits = allowed ? commitsIn(tape.content) : [];
+    if (!frames) return no("too_large", "the request is too long for the record");
+    const commits = decision?.verdict === "allow" ? commitsIn(tape.content) : [];
     // Nothing may come between this and the frames that follow.
     const stale = decision && staleness(tally, tape.taints ?? []);
     if (stale) return stale;
@@ -113,14 +115,7 @@ export abstract class SessionObject extends DurableObject {
       tally.exchanges += 1;
       if (decision?.verdict === "deny") tally.denied += 1;
       if (decision) tally.policy = decision.set;
-      const live = this.#tape.begin(x, tape.bodies);
-      if (body.kind === "spooled") live.spooled = { connection, method, path };
-      writer.write(request);
-      for (const frame of tape.content) writer.write(frame);
-      if (body.kind === "none") this.#tape.noBody(x, "c2s");
-      if (body.kind === "whole") this.#tape.data(x, "c2s", 0, body.bytes, allowed ? "complete" : "refused");
-      if (body.kind === "stream") this.#tape.data(x, "c2s", 0, body.prefix);
-      if (decided) writer.write(decided);
+      writeBegun(this.#tape, writer, tape, frames);
       for (const { id } of commits) this.#tape.along(() => rows.addPushed(id));
     });
     // Cut by the end that came meanwhile: nothing of it may leave any more.
@@ -163,16 +158,26 @@ export abstract class SessionObject extends DurableObject {
     if (stale) return stale;
     if (!this.#admit(commits.length)) {
       await this.#over(session, "max");
-      return no("session_ended", `session ${session} has pushed as many commits as it may; push again`);
+      return no("session_ended", TOO_MANY);
     }
     const answer = await this.#recordLive(x, (writer) => {
       if (tape.decision.verdict === "deny") tally.denied += 1;
       tally.policy = tape.decision.set;
       for (const frame of decided.frames) writer.write(frame);
-      this.#tape.endBody(x, "c2s", allowed ? "complete" : "refused");
+      if (tape.decision.verdict === "hold") live.held = { ...decided.target, seen: 0 };
+      else this.#tape.endBody(x, "c2s", allowed ? "complete" : "refused");
       for (const { id } of commits) this.#tape.along(() => rows.addPushed(id));
     });
     return "no" in answer ? answer : { ok: decided.target };
+  }
+
+  /** What was said of the approval that a held exchange waits for. Returns where it may go when it is released, which it is once. */
+  async follow(x: ExchangeId, said: Following): Promise<Answer<Target>> {
+    if (!this.#admit(said.end?.released?.length ?? 0)) return no("session_ended", TOO_MANY);
+    const held = heldOf(x, this.#tape.tally.live[x], said);
+    if ("no" in held) return held;
+    const answer = await this.#recordLive(x, (writer, live) => writeHeld(this.#tape, writer, live, x, said));
+    return "no" in answer ? answer : { ok: held.target };
   }
 
   /** Tells the directory too, so that whoever asks it next is given a new session. */
@@ -192,10 +197,8 @@ export abstract class SessionObject extends DurableObject {
   }
 
   async respond(x: ExchangeId, tape: ResponseTape): Promise<Answer<null>> {
-    const refusal = tape.refusal && { refusal: tape.refusal };
-    const response = { k: "response", x, status: tape.status, headers: tape.headers, ...refusal } as const;
-    if (![response, ...(tape.content ?? [])].every(fitsLine))
-      return no("upstream_protocol", "the answer's headers are too long for the record");
+    const frames = answerFrames(x, tape);
+    if (!frames) return no("upstream_protocol", "the answer's headers are too long for the record");
     const live = this.#tape.tally.live[x];
     if (live?.responded) {
       // Its reply was lost on the way: what was recorded stands, once.
@@ -204,8 +207,7 @@ export abstract class SessionObject extends DurableObject {
     }
     return this.#recordLive(x, (writer) => {
       if (live) live.responded = true;
-      writer.write(response);
-      for (const frame of tape.content ?? []) writer.write(frame);
+      for (const frame of frames) writer.write(frame);
       if (tape.bytes) this.#tape.data(x, "s2c", 0, tape.bytes, tape.end);
       else if (tape.end) this.#tape.endBody(x, "s2c", tape.end);
     });
@@ -315,7 +317,9 @@ export abstract class SessionObject extends DurableObject {
       rows.setFact("sealed", { ...sealed, ...(sessionKeyOf(rows) && { pseudonym }) } satisfies Sealed);
       await this.#tape.leaveJournal();
       await this.#tellDirectory();
-      if (sessionKeyOf(rows)) await this.#wipe(pseudonym);
+      if (!sessionKeyOf(rows)) return;
+      await wipe(this.ctx.storage, rows, pseudonym);
+      this.#opened = rows.fact<Opened>("opened");
       return;
     }
     await this.#tellDirectory();
@@ -323,28 +327,16 @@ export abstract class SessionObject extends DurableObject {
     else await this.#due(now());
   }
 
-  async #wipe(pseudonym: string): Promise<void> {
-    await wipe(this.ctx.storage, this.#tape.rows, pseudonym);
-    this.#opened = this.#tape.rows.fact<Opened>("opened");
-  }
-
   async #open(opened: Opened): Promise<void> {
     if (!this.#opened) {
-      const { session, opening } = opened;
-      const { principal, client, conversation } = opening;
-      const { encryptTo, random } = this.means;
-      // A crash while an earlier life was wiped leaves an empty object: it must not begin again.
-      if (encryptTo.length > 0 && (await this.means.directory.find(session))?.view.status === "sealed")
-        throw new Error(`${session} is sealed`);
-      const key = encryptTo.length > 0 ? await newSessionKey(encryptTo, random) : undefined;
+      const key = await keyFor(opened, this.means);
       const newest = await this.means.ledger.newest();
-      const notBefore = newest && { notBefore: newest };
-      const known = { ...(conversation !== undefined && { conversation }), ...notBefore };
-      this.#tape.writeWith({ k: "session.start", session, principal, client, ...known }, () => {
-        this.#tape.rows.setFact("opened", { ...opened, ...notBefore });
+      const begun = { ...opened, ...(newest && { notBefore: newest }) };
+      this.#tape.writeWith(startFrame(begun), () => {
+        this.#tape.rows.setFact("opened", begun);
         if (key) this.#tape.rows.setFact("key", key);
       });
-      this.#opened = { ...opened, ...notBefore };
+      this.#opened = begun;
       await this.#due(nextDue(opened, this.#tape.tally, this.means));
     }
     await signHead(this.#sealing(this.#opened), "open");

@@ -1,8 +1,11 @@
 /** The only file that knows how objects are named, and what can be called on them. */
 
+import { proxyDurable } from "itty-durable";
+import type { Call, Join, Leave, Said, Say, Wait } from "#durable/approval/approval.ts";
+import type { ApprovalView, HoldNews } from "#durable/format/approval/approval.ts";
 import type { Budget } from "#durable/format/budget/budget.ts";
 import type { BodyEnd, Content, Direction, EndReason } from "#durable/format/frame.ts";
-import type { ExchangeId, SessionId } from "#durable/format/ids.ts";
+import type { ApprovalId, ExchangeId, SessionId } from "#durable/format/ids.ts";
 import type {
   Answer,
   DecisionTape,
@@ -13,7 +16,8 @@ import type {
   Target,
 } from "#durable/format/tape.ts";
 import type { Spent } from "./budget/spent.ts";
-import type { Directory, Journal, Ledger } from "./means.ts";
+import type { Approvals, Directory, Journal, Ledger } from "./means.ts";
+import type { Following } from "./session/held.ts";
 
 /** What one principal has used of its budgets. */
 export interface Purse {
@@ -44,6 +48,7 @@ export interface Session {
   spool(x: ExchangeId, off: number, bytes: Uint8Array): Promise<Answer<null>>;
   spooled(x: ExchangeId, off: number): Promise<Answer<Uint8Array>>;
   decide(session: SessionId, x: ExchangeId, tape: DecisionTape): Promise<Answer<Target>>;
+  follow(x: ExchangeId, said: Following): Promise<Answer<Target>>;
   discarded(x: ExchangeId, off: number, length: number, sha256: string): Promise<Answer<null>>;
   note(cause: string, missing: string): Promise<Answer<null>>;
   over(): Promise<string>;
@@ -64,3 +69,38 @@ export const ledgerOf = (namespace: DurableObjectNamespace): Ledger =>
   namespace.getByName("ledger") as unknown as Ledger;
 export const directoryOf = (namespace: DurableObjectNamespace): Directory =>
   namespace.getByName("directory") as unknown as Directory;
+export const approvalsOf = (namespace: DurableObjectNamespace): Approvals =>
+  namespace.getByName("directory") as unknown as Approvals;
+
+/** An approval as its callers see it. */
+export interface Approval {
+  join(join: Join): Promise<HoldNews>;
+  say(said: Say): Promise<Said>;
+  leave(leave: Leave): Promise<HoldNews>;
+  use(x: ExchangeId): Promise<{ readonly used: boolean; readonly news: HoldNews }>;
+  outcome(x: ExchangeId, text: string): Promise<HoldNews>;
+  /** Null, as `show`, when there is no such approval. */
+  wait(wait: Wait): Promise<HoldNews | null>;
+  show(): Promise<ApprovalView | null>;
+}
+
+/** The library's stub traps `then`, so it never leaves this function; its arguments travel in a header, so they are ASCII. */
+export function approvalOf(namespace: DurableObjectNamespace, approval: ApprovalId): Approval {
+  const call = <T>(name: Call, argument: unknown = null): Promise<T> =>
+    proxyDurable(namespace, { parse: true }).get(approval)[name](asciiJson(argument));
+  return {
+    join: (join) => call("join", join),
+    say: (said) => call("say", said),
+    leave: (leave) => call("leave", leave),
+    use: (x) => call("use", { x }),
+    outcome: (x, text) => call("outcome", { x, text }),
+    wait: (wait) => call("wait", wait),
+    show: () => call("show"),
+  };
+}
+
+const asciiJson = (value: unknown): string =>
+  JSON.stringify(value).replace(
+    /[\u007f-\uffff]/g,
+    (letter) => `\\u${letter.charCodeAt(0).toString(16).padStart(4, "0")}`,
+  );

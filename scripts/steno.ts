@@ -79,6 +79,11 @@ const COMMANDS: Readonly<Record<string, Command>> = {
     does: "forbid that a session is erased, or allow it again",
     load: async () => (await import("./cli/custody.ts")).legalHold,
   },
+  approvals: {
+    usage: "approvals list|show|approve|deny|comment [ID] [--comment TEXT] [--console URL] [--json]",
+    does: "what policy holds: what waits, what it is, and a decision on it",
+    load: async () => (await import("./approvals/approvals.ts")).approvals,
+  },
   keys: {
     usage: "keys init|show|share [--to age1…,…] [--identity FILE] [ID…] [--config steno.toml] [--json]",
     does: "make the node's keys, show the public ones, or encrypt session keys to more auditors",

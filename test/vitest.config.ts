@@ -24,12 +24,19 @@ export default defineConfig({
                 JOURNAL: { className: "JournalObject", useSQLite: true },
                 BUDGET: { className: "BudgetObject", useSQLite: true },
                 LEDGER: { className: "LedgerObject", useSQLite: true },
+                APPROVAL: { className: "ApprovalObject", useSQLite: true },
                 DIRECTORY: { className: "DirectoryObject", useSQLite: true },
               },
             },
           }),
         ],
-        test: { name: "workerd", include: ["test/workerd/**/*.test.ts"], testTimeout: 30_000 },
+        test: {
+          name: "workerd",
+          include: ["test/workerd/**/*.test.ts"],
+          testTimeout: 30_000,
+          // Its main is CommonJS that requires ES modules.
+          deps: { optimizer: { ssr: { enabled: true, include: ["itty-durable", "itty-router"] } } },
+        },
       },
       {
         root,

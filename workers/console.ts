@@ -16,11 +16,14 @@ export class Console extends WorkerEntrypoint<Env> {
 }
 
 function consoleApp(env: Env): App {
-  const { settings, read, kill, custody, issuers } = consoleEnv(env);
+  const { settings, read, kill, custody, decide, issuers } = consoleEnv(env);
   return consoleApi({
     read,
     kill,
     custody,
+    decide,
+    now: () => Date.now(),
+    loginSeconds: settings.loginSeconds,
     roles: settings.roles,
     authenticate: makeAuthenticator({
       issuers: settings.issuers,

@@ -2,7 +2,7 @@
 import * as v from "valibot";
 import type { Evaluator } from "#workers/contract/evaluator.ts";
 import type { Issuers } from "#workers/contract/issuers.ts";
-import type { Append, Custody, Kill, Read, Spool } from "#workers/contract/recorder.ts";
+import type { Append, Custody, Decide, Hold, Kill, Read, Spool } from "#workers/contract/recorder.ts";
 import {
   ConsoleSettings,
   EgressSettings,
@@ -30,6 +30,7 @@ export const gatewayEnv = once((env) => {
     egress: binding<Fetcher>(env, "EGRESS"),
     issuers: binding<Issuers>(env, "ISSUERS"),
     append: binding<Append>(env, "APPEND"),
+    hold: binding<Hold>(env, "HOLD"),
   };
 });
 
@@ -58,6 +59,7 @@ export const recorderEnv = once((env) => {
     ledger: binding<DurableObjectNamespace>(env, "LEDGER"),
     directory: binding<DurableObjectNamespace>(env, "DIRECTORY"),
     budgets: binding<DurableObjectNamespace>(env, "BUDGET"),
+    approvals: binding<DurableObjectNamespace>(env, "APPROVAL"),
     sealKey: binding<CryptoKey>(env, "SEAL_KEY"),
     /** PEM, SubjectPublicKeyInfo. */
     sealPub: text(env, "SEAL_PUB"),
@@ -90,6 +92,7 @@ export const consoleEnv = once((env) => {
     read: binding<Read>(env, "READ"),
     kill: binding<Kill>(env, "KILL"),
     custody: binding<Custody>(env, "CUSTODY"),
+    decide: binding<Decide>(env, "DECIDE"),
     issuers: binding<Issuers>(env, "ISSUERS"),
   };
 });

@@ -60,12 +60,13 @@ function host(raw: Env): Answer {
     detectors,
     taints,
     append: env.append,
+    hold: env.hold,
     egress: env.egress,
     now,
     random,
     meanwhile: (work) => ctx.waitUntil(work),
   });
-  const app = sessionRoutes({ append: env.append, authenticate });
+  const app = sessionRoutes({ append: env.append, hold: env.hold, authenticate });
   return async (request, ctx) => {
     const received = receive(request, now(), random, { stallSeconds: env.settings.stallSeconds, detectors });
     return received ? run(received, means(ctx)) : app.fetch(request, raw, ctx);

@@ -1,7 +1,15 @@
 /** All that workerd loads: one bundle, from which each service takes its entrypoints (ARCHITECTURE §3). */
+export { Decide, Hold } from "./approvals.ts";
 export { Console } from "./console.ts";
 export { Egress, IssuerKeys } from "./egress.ts";
 export { Evaluator } from "./evaluator.ts";
 export { Gateway, Gateway as default } from "./gateway.ts";
-export { BudgetObject, DirectoryObject, JournalObject, LedgerObject, SessionObject } from "./objects.ts";
+export {
+  ApprovalObject,
+  BudgetObject,
+  DirectoryObject,
+  JournalObject,
+  LedgerObject,
+  SessionObject,
+} from "./objects.ts";
 export { Append, Custody, Kill, Read, Spool } from "./recorder.ts";

@@ -1,10 +1,14 @@
 /** The classes whose objects keep the recorder's state, each with the means of this service. */
+import { ApprovalObject as ApprovalBase } from "#durable/approval/approval.ts";
 import { BudgetObject as BudgetBase } from "#durable/budget/budget-object.ts";
 import { DirectoryObject as DirectoryBase } from "#durable/directory.ts";
+import type { ApprovalRow } from "#durable/format/approval/approval.ts";
+import type { ApprovalId } from "#durable/format/ids.ts";
 import { JournalObject as JournalBase } from "#durable/journal.ts";
 import { LedgerObject as LedgerBase } from "#durable/ledger.ts";
+import { alert } from "#durable/means.ts";
 import { SessionObject as SessionBase } from "#durable/session.ts";
-import { journalOf } from "#durable/stubs.ts";
+import { approvalsOf, journalOf } from "#durable/stubs.ts";
 import { type Env, recorderEnv } from "./env.ts";
 import { recorderMeans } from "./recorder-means.ts";
 
@@ -55,3 +59,19 @@ export class DirectoryObject extends DirectoryBase {
     this.load();
   }
 }
+
+export class ApprovalObject extends ApprovalBase {
+  protected override readonly means;
+  constructor(state: DurableObjectState, env: Env) {
+    super(state);
+    const directory = () => approvalsOf(recorderEnv(env).directory);
+    this.means = {
+      now: () => Date.now(),
+      // The list may be behind for a while: the object is what decides.
+      tell: (row: ApprovalRow) => directory().tellApproval(row).catch(behind),
+      forget: (approval: ApprovalId) => directory().forgetApproval(approval),
+    };
+  }
+}
+
+const behind = (cause: unknown): void => alert("approval_list_behind", { cause: String(cause) });

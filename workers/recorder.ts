@@ -41,10 +41,10 @@ export class Append extends WorkerEntrypoint<Env> implements AppendContract {
   async begin(opening: Opening, tape: RequestTape): Promise<Answer<Begun>> {
     return recorded<Begun>(async () => {
       const { x, connection, operation, decision } = tape;
-      // Budgets are for what policy lets through, and are drawn on before anything of it is recorded.
+      // Budgets are for what policy does not deny, and are drawn on before anything of it is recorded.
       const counted = { connection, operation: operation.kind };
       const spent =
-        decision?.verdict === "allow" || tape.body.kind === "spooled"
+        (decision && decision.verdict !== "deny") || tape.body.kind === "spooled"
           ? await meterOf(this.env).begin(x, opening.principal, counted)
           : undefined;
       if (spent) return { no: { code: "rate_limited", message: spentSentence(spent), later: spent.later } };
@@ -68,7 +68,7 @@ export class Append extends WorkerEntrypoint<Env> implements AppendContract {
       const { body } = tape;
       if (body.kind === "spooled")
         return no("malformed", "a spooled body is decided upon when all of it is there");
-      return this.#cleared(session, tape.x, tape, bodyClaims(body));
+      return cleared(this.env, session, tape.x, tape, bodyClaims(body));
     });
   }
 
@@ -80,29 +80,8 @@ export class Append extends WorkerEntrypoint<Env> implements AppendContract {
       if ("no" in decided) return decided;
       if (tape.decision.verdict !== "allow") return { ok: { session } };
       const { length, sha256 } = tape;
-      return this.#cleared(session, x, decided.ok, { kind: "spooled", length, sha256 });
+      return cleared(this.env, session, x, decided.ok, { kind: "spooled", length, sha256 });
     });
-  }
-
-  /** What was recorded is durable here: the object's output gate held its reply until then. */
-  async #cleared(
-    session: SessionId,
-    x: ExchangeId,
-    { connection, method, path }: Target,
-    body: ClearanceClaims["body"],
-  ): Promise<Answer<Begun>> {
-    const clearance = await mintClearance(recorderEnv(this.env).clearanceKey, {
-      session,
-      x,
-      connection: connection as ConnectionName,
-      method,
-      path,
-      verdict: "allow",
-      body,
-      expires: Date.now() + CLEARANCE_MS,
-      nonce: x,
-    });
-    return { ok: { session, clearance } };
   }
 
   async spool(session: SessionId, x: ExchangeId, off: number, bytes: Uint8Array): Promise<Answer<null>> {
@@ -325,6 +304,28 @@ export class Custody extends WorkerEntrypoint<Env> implements CustodyContract {
   }
 }
 
+/** What was recorded is durable here: the object's output gate held its reply until then. */
+export async function cleared(
+  env: Env,
+  session: SessionId,
+  x: ExchangeId,
+  { connection, method, path }: Target,
+  body: ClearanceClaims["body"],
+): Promise<Answer<Begun>> {
+  const clearance = await mintClearance(recorderEnv(env).clearanceKey, {
+    session,
+    x,
+    connection: connection as ConnectionName,
+    method,
+    path,
+    verdict: "allow",
+    body,
+    expires: Date.now() + CLEARANCE_MS,
+    nonce: x,
+  });
+  return { ok: { session, clearance } };
+}
+
 /** Whether the objects can be reached: the directory is asked for a session that never was. */
 async function answers(env: Env): Promise<Answer<null>> {
   await directoryOf(recorderEnv(env).directory).find("ses_00000000000000000000000000" as SessionId);
@@ -339,13 +340,13 @@ async function newest(env: Env, session: SessionId): Promise<SessionView | undef
   return (await sessionOf(sessions, session).view()) ?? found.view;
 }
 
-const no = (code: RefusalCode, message: string) => ({ no: { code, message } });
+export const no = (code: RefusalCode, message: string) => ({ no: { code, message } });
 const sizeOf = (body: RequestTape["body"]): number =>
   body.kind === "whole" ? body.bytes.byteLength : body.kind === "stream" ? body.prefix.byteLength : 0;
 const notYours = (session: SessionId) => no("not_yours", `session ${session} is not one of yours`);
 
 /** No record, no traffic: whatever goes wrong in here reaches the caller as `not_recorded`, and the node's log in full. */
-async function recorded<T>(work: () => Promise<Answer<T>>): Promise<Answer<T>> {
+export async function recorded<T>(work: () => Promise<Answer<T>>): Promise<Answer<T>> {
   try {
     return await work();
   } catch (cause) {

@@ -1,7 +1,8 @@
 /** One recorded line (EVIDENCE §1). Bytes are what is hashed; the prefix is exact, the rest is free JSON. */
-import type { RecordedDecision } from "./decision.ts";
+import type { ApprovalEvent } from "./approval/approval.ts";
+import type { Approvers, RecordedDecision } from "./decision.ts";
 import type { NotBefore } from "./head.ts";
-import type { ConnectionName, ExchangeId, SessionId } from "./ids.ts";
+import type { ApprovalId, ConnectionName, ExchangeId, SessionId } from "./ids.ts";
 import type { Finding, Mask } from "./mask/finding.ts";
 import type { LlmCall, LlmMessage, LlmUsage, Operation, RefUpdate } from "./operation.ts";
 import type { Principal } from "./principal.ts";
@@ -175,6 +176,24 @@ export type Content = GitFrame | LlmFrame | MaskFrame;
 export type Contained = GitContained | OmitX<LlmFrame>;
 export type GitContained = Omit<GitFrame, "x">;
 type OmitX<T> = T extends unknown ? Omit<T, "x"> : never;
+/** An exchange waits until these have approved what `digest` binds: see `bindingOf`. */
+export type HoldFrame = {
+  readonly k: "hold";
+  readonly x: ExchangeId;
+  readonly approval: ApprovalId;
+  /** SHA-256, hex, over principal, connection, operation and content. */
+  readonly digest: string;
+  readonly hold: readonly Approvers[];
+  readonly expires: string;
+  /** In the requester's words. */
+  readonly justification?: string;
+};
+/** What became of a hold: in its order, all of it, in every session whose exchange waits for it. */
+export type ApprovalFrame = {
+  readonly k: "approval";
+  readonly x: ExchangeId;
+  readonly approval: ApprovalId;
+} & ApprovalEvent;
 export type GapFrame = {
   readonly k: "gap";
   readonly cause: string;
@@ -200,6 +219,8 @@ export type Frame =
   | GitFrame
   | LlmFrame
   | MaskFrame
+  | HoldFrame
+  | ApprovalFrame
   | GapFrame
   | SessionEnd
   | SessionTruncated;

@@ -9,6 +9,14 @@ export type SessionId = v.InferOutput<typeof SessionId>;
 export const ExchangeId = v.pipe(v.string(), v.regex(/^exc_[0-9A-HJKMNP-TV-Z]{26}$/), v.brand("ExchangeId"));
 export type ExchangeId = v.InferOutput<typeof ExchangeId>;
 
+/** A hold and what became of it. */
+export const ApprovalId = v.pipe(
+  v.string(),
+  v.regex(/^apr_[0-9A-HJKMNP-TV-Z]{26}$/, "an approval's id is apr_ and 26 letters"),
+  v.brand("ApprovalId"),
+);
+export type ApprovalId = v.InferOutput<typeof ApprovalId>;
+
 /** A connection's name: what stands in URLs, policies and frames. */
 export const ConnectionName = v.pipe(
   v.string(),
@@ -43,6 +51,9 @@ export const mintSessionId = (at: number, random: Uint8Array): SessionId =>
 
 export const mintExchangeId = (at: number, random: Uint8Array): ExchangeId =>
   `exc_${ulid(at, random)}` as ExchangeId;
+
+export const mintApprovalId = (at: number, random: Uint8Array): ApprovalId =>
+  `apr_${ulid(at, random)}` as ApprovalId;
 
 /** The UTC day a session was opened, `yyyy-mm-dd`, read from its ULID: sessions are filed by it. */
 export function dayOf(session: SessionId): string {

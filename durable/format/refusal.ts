@@ -4,6 +4,10 @@ export const REFUSALS = {
   malformed: 400,
   unauthenticated: 401,
   denied: 403,
+  /** Nobody has decided yet: the same again, once somebody has approved it. */
+  approval_pending: 409,
+  /** An approval that is decided, used, void or too old: nothing can be done by it or about it any more. */
+  approval_over: 409,
   unknown_connection: 404,
   unknown_path: 404,
   not_yours: 403,
@@ -39,6 +43,9 @@ export class Refusal extends Error {
   /** Of `stale`: what the session has to its name by now. */
   readonly taints: readonly string[] | undefined;
 
+  /** The hold that it is about. */
+  readonly approval: string | undefined;
+
   /** `message` is one sentence the client may read; internals belong in `cause`, which only the record gets. */
   constructor(
     code: RefusalCode,
@@ -48,6 +55,7 @@ export class Refusal extends Error {
       parts?: readonly { readonly part: string; readonly reason: string }[];
       later?: number | undefined;
       taints?: readonly string[] | undefined;
+      approval?: string;
     } = {},
   ) {
     super(message, "cause" in options ? { cause: options.cause } : {});
@@ -55,6 +63,7 @@ export class Refusal extends Error {
     this.parts = options.parts ?? [];
     this.later = options.later;
     this.taints = options.taints;
+    this.approval = options.approval;
   }
 
   get status(): number {

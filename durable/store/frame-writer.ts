@@ -11,7 +11,7 @@ import {
   LINE_MAX,
   saltText,
 } from "#durable/format/frame.ts";
-import type { ExchangeId } from "#durable/format/ids.ts";
+import type { ApprovalId, ExchangeId } from "#durable/format/ids.ts";
 import type { Target } from "#durable/format/tape.ts";
 import { leafHash, type Range } from "#durable/proof/merkle.ts";
 import { taint } from "./taint/taints.ts";
@@ -36,7 +36,15 @@ export type Tally = {
   /** Bytes recorded per direction of each exchange whose response has not ended. */
   live: Record<
     string,
-    { c2s: number; s2c: number; ended: readonly Direction[]; responded?: true; spooled?: Target }
+    {
+      c2s: number;
+      s2c: number;
+      ended: readonly Direction[];
+      responded?: true;
+      spooled?: Target;
+      /** Where it goes once it is approved; how many events of its approval are recorded. */
+      held?: Target & { approval?: ApprovalId; seen: number; over?: true };
+    }
   >;
   bytesSegment: number;
   bytesSize: number;

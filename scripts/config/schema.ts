@@ -140,6 +140,18 @@ const budget = v.object({
   session_seconds: v.exactOptional(whole(1, 30 * DAY)),
 });
 
+const approvals = v.object({
+  hold_seconds: v.optional(whole(1, 3600), 480),
+  approval_seconds: v.optional(whole(1, 30 * DAY), 3600),
+  login_seconds: v.optional(whole(1, DAY), 300),
+  url: v.exactOptional(
+    v.pipe(
+      word,
+      v.check((text) => WebUrlOf(text), "must be an http(s) URL without query or fragment"),
+    ),
+  ),
+});
+
 /** One table of the file. `many` marks `[[…]]`. `later` names keys of the contract that are not there yet. */
 export type Table = {
   readonly path: readonly string[];
@@ -160,6 +172,7 @@ export const TABLES: readonly Table[] = [
   { path: ["session"], many: false, keys: keysOf(session), later: [] },
   { path: ["serve"], many: false, keys: keysOf(serve), later: [] },
   { path: ["policy"], many: false, keys: keysOf(policy), later: [] },
+  { path: ["approvals"], many: false, keys: keysOf(approvals), later: [] },
   { path: ["mask"], many: false, keys: keysOf(mask), later: [] },
   { path: ["mask", "patterns"], many: true, keys: keysOf(maskPattern), later: [] },
   { path: ["mask", "dictionaries"], many: true, keys: keysOf(maskDictionary), later: [] },
@@ -190,6 +203,7 @@ export const File = v.object({
   session: v.optional(session, {}),
   serve: v.optional(serve, {}),
   policy: v.optional(policy, {}),
+  approvals: v.optional(approvals, {}),
   mask: v.optional(mask, {}),
   evidence: v.optional(evidence, {}),
   budgets: v.optional(v.array(budget), []),

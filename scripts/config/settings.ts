@@ -108,6 +108,13 @@ export type Settings = {
     /** Recipients of age; empty when nothing is encrypted. */
     readonly encryptTo: readonly string[];
   };
+  readonly approvals: {
+    readonly holdSeconds: number;
+    readonly approvalSeconds: number;
+    readonly loginSeconds: number;
+    /** Ends in a slash. */
+    readonly url?: string;
+  };
   readonly mask: MaskSettings;
   readonly budgets: readonly Budget[];
   readonly connections: readonly ConnectionSettings[];
@@ -181,6 +188,7 @@ function settingsOf(file: File, base: string): Omit<Settings, "digest" | "file">
       witnesses: file.evidence.witnesses,
       quorum: file.evidence.quorum ?? file.evidence.witnesses.length,
     },
+    approvals: approvalsOf(file.approvals),
     mask: maskSettings(file.mask, base),
     budgets: file.budgets.map(({ window_seconds, session_seconds, ...budget }) => ({
       ...budget,
@@ -188,6 +196,15 @@ function settingsOf(file: File, base: string): Omit<Settings, "digest" | "file">
       ...(session_seconds === undefined ? {} : { sessionSeconds: session_seconds }),
     })),
     connections: file.connections.map((connection) => connectionOf(connection, base)),
+  };
+}
+
+function approvalsOf({ url, ...times }: File["approvals"]): Settings["approvals"] {
+  return {
+    holdSeconds: times.hold_seconds,
+    approvalSeconds: times.approval_seconds,
+    loginSeconds: times.login_seconds,
+    ...(url === undefined ? {} : { url: `${url.replace(/\/$/, "")}/` }),
   };
 }
 

@@ -62,6 +62,9 @@ function inDev(name: string): Class {
 export const Append = inDev("Append");
 export const BudgetObject = inDev("BudgetObject");
 export const Custody = inDev("Custody");
+export const Hold = inDev("Hold");
+export const Decide = inDev("Decide");
+export const ApprovalObject = inDev("ApprovalObject");
 export const Console = inDev("Console");
 export const DirectoryObject = inDev("DirectoryObject");
 export const Egress = inDev("Egress");

@@ -61,6 +61,8 @@ export function settingsOf(service: ServiceName, settings: Settings, digests: Di
         issuers,
         stallSeconds,
         streamSeconds,
+        holdSeconds: settings.approvals.holdSeconds,
+        ...(settings.approvals.url !== undefined && { approvalsUrl: settings.approvals.url }),
         mask: settings.mask,
       });
     }
@@ -88,6 +90,7 @@ export function settingsOf(service: ServiceName, settings: Settings, digests: Di
         encryptTo: evidence.encryptTo,
         ...keysOf(settings),
         ...session,
+        approvalSeconds: settings.approvals.approvalSeconds,
         backlogBytes,
         budgets: settings.budgets,
         origin: evidence.origin,
@@ -101,7 +104,11 @@ export function settingsOf(service: ServiceName, settings: Settings, digests: Di
       });
     }
     case "console":
-      return v.parse(ConsoleSettings, { issuers, roles: settings.roles });
+      return v.parse(ConsoleSettings, {
+        issuers,
+        roles: settings.roles,
+        loginSeconds: settings.approvals.loginSeconds,
+      });
   }
 }
 

@@ -27,6 +27,7 @@ export const UNIQUE_KEYS: Readonly<Record<string, string>> = {
   LedgerObject: "steno-ledger",
   DirectoryObject: "steno-directory",
   BudgetObject: "steno-budget",
+  ApprovalObject: "steno-approval",
 };
 
 /** The network of services that have none. */

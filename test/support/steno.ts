@@ -22,6 +22,8 @@ export interface NodeOptions {
   readonly evidence?: Table;
   readonly mask?: Table;
   readonly budgets?: readonly Table[];
+  readonly approvals?: Table;
+  readonly roles?: Table;
   /** Files of the policy set by name; the samples of the repository unless given. */
   readonly policies?: Readonly<Record<string, string>>;
   readonly env?: NodeJS.ProcessEnv;
@@ -64,7 +66,13 @@ export async function startNode(options: NodeOptions): Promise<Node> {
   const toml = {
     listen: options.listen ?? { agents: "127.0.0.1:0", console: "127.0.0.1:0" },
     identity: { oidc: [{ issuer: options.issuer, audience: "steno", console_audience: "steno-console" }] },
-    roles: { auditor: ["security"], approver: ["leads"], admin: ["platform"], privacy: ["leads"] },
+    roles: {
+      auditor: ["security"],
+      approver: ["leads"],
+      admin: ["platform"],
+      privacy: ["leads"],
+      ...options.roles,
+    },
     archive: options.archive ?? { kind: "directory", path: archive },
     session: { ...options.session },
     serve: { state: join(directory, "state"), ...options.serve },
@@ -72,6 +80,7 @@ export async function startNode(options: NodeOptions): Promise<Node> {
     evidence: { origin: "seal-2026.gw.example", ...options.evidence },
     ...(options.mask && { mask: options.mask }),
     ...(options.budgets && { budgets: options.budgets }),
+    ...(options.approvals && { approvals: options.approvals }),
     connections: options.connections,
   };
   writeFileSync(config, stringify(toml));
@@ -126,7 +135,7 @@ export async function startNode(options: NodeOptions): Promise<Node> {
 }
 
 /** Commands that ask a socket, or read what is given, and no steno.toml. */
-const WITHOUT_CONFIG = new Set(["verify", "disclose", "session", "erase", "legal-hold"]);
+const WITHOUT_CONFIG = new Set(["verify", "disclose", "session", "erase", "legal-hold", "approvals"]);
 
 /** `steno …` as a person runs it. */
 export function cli(

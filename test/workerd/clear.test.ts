@@ -17,16 +17,14 @@ function refused(decision: Decision, clearance?: string): Refusal {
   throw new Error("it was cleared");
 }
 
-test("a held exchange is refused, with who would have to approve, even if it had a clearance", () => {
-  const hold = [
-    { group: "leads", count: 2 },
-    { group: "security", count: 1 },
-  ];
+test("a held exchange is let through with the clearance of its release, and refused without one", () => {
+  const hold = [{ group: "leads", count: 2 }];
   const denied = [{ part: "refs/heads/main", reason: "main is reviewed" }];
-  const refusal = refused({ ...said, verdict: "hold", hold, denied }, "clearance");
-  const message = "needs approval by 2 of leads and security; holds are not available: main is reviewed";
-  expect(refusal).toMatchObject({ code: "denied", message });
-  expect(refusal.parts).toEqual([{ part: "refs/heads/main", reason: message }]);
+  const decision: Decision = { ...said, verdict: "hold", hold, denied };
+  const refusal = refused(decision);
+  const message = "this needs approval, which nobody can give here: main is reviewed";
+  expect(refusal).toMatchObject({ code: "denied", message, parts: denied });
+  expect(clear(recorded(decision, "c"))).toMatchObject({ clearance: "c" });
 });
 
 test("a denied exchange is refused with its reason, and an allowed one needs the recorder's clearance", () => {

@@ -1,4 +1,6 @@
 /** The recorder's objects with real storage and an archive in memory whose faults a test chooses. */
+
+import { ApprovalObject as ApprovalBase, type ApprovalMeans } from "#durable/approval/approval.ts";
 import { BudgetObject as BudgetBase } from "#durable/budget/budget-object.ts";
 import { DirectoryObject as DirectoryBase } from "#durable/directory.ts";
 import type { SessionId } from "#durable/format/ids.ts";
@@ -12,7 +14,7 @@ import { type LogSigner, logKeys } from "#durable/proof/log/checkpoint.ts";
 import { SessionObject as SessionBase } from "#durable/session.ts";
 import type { Witness } from "#durable/store/log/witness.ts";
 import type { Prober } from "#durable/store/probe/probe.ts";
-import { directoryOf, journalOf, ledgerOf, sessionOf } from "#durable/stubs.ts";
+import { approvalsOf, directoryOf, journalOf, ledgerOf, sessionOf } from "#durable/stubs.ts";
 import { logSigner, ORIGIN } from "#test/support/log-signer.ts";
 import { MemoryArchive } from "./memory-archive.ts";
 import { MemoryKeys } from "./memory-keys.ts";
@@ -160,6 +162,18 @@ export class DirectoryObject extends DirectoryBase {
     super(state, env);
     this.means = meansOf(env);
     this.load();
+  }
+}
+export class ApprovalObject extends ApprovalBase {
+  protected override readonly means;
+  constructor(state: DurableObjectState, env: Bindings) {
+    super(state);
+    const directory = () => approvalsOf(env.DIRECTORY);
+    this.means = {
+      now: () => Date.now() + clock.ahead,
+      tell: (row) => directory().tellApproval(row),
+      forget: (approval) => directory().forgetApproval(approval),
+    } satisfies ApprovalMeans;
   }
 }
 export default {};

@@ -87,6 +87,23 @@ export type Unsettled<Op extends Operation = Operation, F extends Contained = Co
   readonly settle: (answer: Uint8Array<ArrayBuffer> | undefined) => Promise<Inspected<Op, F>>;
 };
 
+/** An answer with status 200 that goes on for as long as nobody has decided, and then with the upstream's. */
+export type Waiting = {
+  readonly headers: readonly Header[];
+  /** Something that is shown to whoever waits, at once. */
+  readonly line: (text: string) => Uint8Array<ArrayBuffer>;
+  /** Means nothing, but that somebody is there. */
+  readonly sign: Uint8Array<ArrayBuffer>;
+  /** Whether the upstream's body may follow. */
+  readonly continues: (response: Response) => boolean;
+};
+
+export type Again<Op extends Operation = Operation, F extends Contained = Contained> = {
+  readonly look: Inspected<Op, F>;
+  /** Says what has changed; undefined when nothing has, or nobody can say. */
+  readonly changed: (answer: Uint8Array<ArrayBuffer> | undefined) => string | undefined;
+};
+
 export interface Adapter<Op extends Operation = Operation, F extends Contained = Contained> {
   readonly kind: ConnectionKind;
 
@@ -106,6 +123,15 @@ export interface Adapter<Op extends Operation = Operation, F extends Contained =
     inspected: Inspected<Op, F>,
     send: (inspected: Inspected<Op, F>) => Promise<Response>,
   ): Promise<Response>;
+
+  /**
+   * How a client that is held is kept waiting on the connection it has; undefined when it cannot be, or must not: then it is
+   * refused with `approval_pending`, and the same request passes once it is approved.
+   */
+  waiting?(inspected: Inspected<Op, F>): Waiting | undefined;
+
+  /** What may have changed while it was held, and is looked at once more before it is released. */
+  again?(inspected: Inspected<Op, F>, connection: Connection): Again<Op, F> | undefined;
 
   /** How an answer is looked into and masked; absent when it never is. */
   reading?(inspected: Inspected<Op, F>, response: Response): Reading;

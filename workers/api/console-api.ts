@@ -1,15 +1,15 @@
 /** The console's JSON API: who is at work, and an end to it. It returns no content of any recording. */
 import { type Context, Hono } from "hono";
 import * as v from "valibot";
-import { SessionId } from "#durable/format/ids.ts";
+import { ApprovalId, SessionId } from "#durable/format/ids.ts";
 import { Reference } from "#durable/format/log/attestation.ts";
 import type { Principal } from "#durable/format/principal.ts";
 import { Refusal } from "#durable/format/refusal.ts";
-import type { Custody, Kill, Read } from "#workers/contract/recorder.ts";
+import type { Custody, Decide, Kill, Read } from "#workers/contract/recorder.ts";
 import type { Roles } from "#workers/contract/settings.ts";
 import { carriedToken } from "#workers/identity/carrier.ts";
 import { rolesOf } from "#workers/identity/role.ts";
-import type { Authenticate } from "#workers/identity/token.ts";
+import type { Authenticate, Authenticated } from "#workers/identity/token.ts";
 import { granted } from "#workers/wire/problem.ts";
 import { jsonBody } from "./json-body.ts";
 import { openapi } from "./openapi.ts";
@@ -21,6 +21,10 @@ export type ConsoleParts = {
   readonly read: Read;
   readonly kill: Kill;
   readonly custody: Custody;
+  readonly decide: Decide;
+  readonly now: () => number;
+  /** How long ago somebody who decides may have logged in. */
+  readonly loginSeconds: number;
   /** Of the console's audience: an agent's token must not pass it. */
   readonly authenticate: Authenticate;
   readonly roles: Roles;
@@ -45,19 +49,32 @@ export function consoleApi(parts: ConsoleParts): App {
 const OPERATIONS: Readonly<Record<Route["operation"], Answering>> = {
   listSessions: async (context, { read }) => context.json({ sessions: granted(await read.list()) }),
   showSession: async (context, { read }) => context.json(granted(await read.show(sessionOf(context)))),
-  killSession: async (context, { kill }, principal) => {
-    if (!principal) throw new Error("a route that kills has no roles");
-    return context.json(granted(await kill.kill(sessionOf(context), principal)));
-  },
+  killSession: async (context, { kill }, principal) =>
+    context.json(granted(await kill.kill(sessionOf(context), known(principal)))),
   eraseSession: async (context, { custody }, principal) => {
-    if (!principal) throw new Error("a route that erases has no roles");
     const { reason } = await bodyOf(context, Erasure);
-    return context.json(granted(await custody.erase(sessionOf(context), principal, reason)));
+    return context.json(granted(await custody.erase(sessionOf(context), known(principal), reason)));
   },
   holdSession: async (context, { custody }, principal) => {
-    if (!principal) throw new Error("a route that holds has no roles");
     const { reason, state } = await bodyOf(context, LegalHold);
-    return context.json(granted(await custody.legalHold(sessionOf(context), principal, state, reason)));
+    return context.json(
+      granted(await custody.legalHold(sessionOf(context), known(principal), state, reason)),
+    );
+  },
+  listApprovals: async (context, { decide }) => context.json({ approvals: granted(await decide.list()) }),
+  showApproval: async (context, { decide }, principal) =>
+    context.json(granted(await decide.show(approvalOf(context), known(principal)))),
+  approve: async (context, { decide }, principal) => {
+    const { comment } = (await bodyOf(context, Verdict)) ?? {};
+    return context.json(granted(await decide.approve(approvalOf(context), known(principal), comment)));
+  },
+  deny: async (context, { decide }, principal) => {
+    const { comment } = (await bodyOf(context, Verdict)) ?? {};
+    return context.json(granted(await decide.deny(approvalOf(context), known(principal), comment)));
+  },
+  comment: async (context, { decide }, principal) => {
+    const { comment } = await bodyOf(context, Comment);
+    return context.json(granted(await decide.comment(approvalOf(context), known(principal), comment)));
   },
   describeApi: async (context) => context.json(openapi()),
   health: async (context) => context.text("ok\n"),
@@ -69,11 +86,29 @@ const OPERATIONS: Readonly<Record<Route["operation"], Answering>> = {
 
 /** Who asks, when they may. An agent that acts for somebody is not that person: it has no role here. */
 async function admitted(context: Asked, parts: ConsoleParts, route: Route): Promise<Principal> {
-  const { principal } = await parts.authenticate(carriedBearer(context.req.raw.headers));
+  const found = await parts.authenticate(carriedBearer(context.req.raw.headers));
+  const { principal } = found;
   if (principal.agent !== undefined) throw new Refusal("denied", "an agent has no role on the console");
   const held = rolesOf(principal, parts.roles);
-  if (route.roles.some((role) => held.has(role))) return principal;
-  throw new Refusal("denied", `this takes the role ${route.roles.join(" or ")}`);
+  if (!route.roles.some((role) => held.has(role)))
+    throw new Refusal("denied", `this takes the role ${route.roles.join(" or ")}`);
+  if (route.recent) requireRecent(found, parts);
+  return principal;
+}
+
+/** What the issuer says of the login counts; one that says nothing of it is asked for a fresh token. */
+function requireRecent(
+  { authenticatedAt, issuedAt }: Authenticated,
+  { now, loginSeconds }: ConsoleParts,
+): void {
+  const at = authenticatedAt ?? issuedAt;
+  if (at === undefined || at + loginSeconds * 1000 < now())
+    throw new Refusal("denied", `this takes a login of the last ${loginSeconds} s: log in again`);
+}
+
+function known(principal: Principal | undefined): Principal {
+  if (!principal) throw new Error("a route that does something has no roles");
+  return principal;
 }
 
 /** Browsers send Basic by themselves once they know a password; here only what a program sends on purpose counts. */
@@ -87,6 +122,17 @@ function carriedBearer(headers: Headers): string {
 const Erasure = v.strictObject({ reason: Reference });
 const LegalHold = v.strictObject({ reason: Reference, state: v.picklist(["set", "lifted"]) });
 
+const COMMENT_MAX = 1_000;
+const Words = v.pipe(
+  v.string(),
+  v.trim(),
+  v.nonEmpty("must not be empty"),
+  v.maxLength(COMMENT_MAX, `must have at most ${COMMENT_MAX} characters`),
+  v.regex(/^[^\p{Cc}\p{Cf}\p{Zl}\p{Zp}]*$/u, "must be one line of printable text"),
+);
+const Verdict = v.optional(v.strictObject({ comment: v.optional(Words) }));
+const Comment = v.strictObject({ comment: Words });
+
 const PATIENCE_MS = 10_000;
 
 async function bodyOf<const S extends v.GenericSchema>(context: Asked, schema: S): Promise<v.InferOutput<S>> {
@@ -94,6 +140,12 @@ async function bodyOf<const S extends v.GenericSchema>(context: Asked, schema: S
   if (parsed.success) return parsed.output;
   const [issue] = parsed.issues;
   throw new Refusal("malformed", `${v.getDotPath(issue) ?? "the body"}: ${issue.message}`);
+}
+
+function approvalOf(context: Asked): ApprovalId {
+  const parsed = v.safeParse(ApprovalId, context.req.param("approval"));
+  if (!parsed.success) throw new Refusal("malformed", "that is not the id of an approval");
+  return parsed.output;
 }
 
 function sessionOf(context: Asked): SessionId {

@@ -1,4 +1,5 @@
 /** The OpenAPI 3.1 document of the console API, made from the route table. */
+import { APPROVAL_ID_PATTERN, APPROVAL_SCHEMA } from "./approval-schema.ts";
 import { ROUTES, type Route } from "./route.ts";
 import { SESSION_ID_PATTERN, SESSION_SCHEMA } from "./session-schema.ts";
 
@@ -11,8 +12,8 @@ const REFUSED: Readonly<Record<number, string>> = {
   400: "The request is not understood",
   401: "No token, or one that is not accepted here",
   403: "The role is missing",
-  404: "There is no such session",
-  409: "The session is not in a state for it",
+  404: "There is no such thing",
+  409: "It is not in a state for this",
   413: "The body is too large",
   503: "The recorder or the identity provider does not answer",
 };
@@ -25,7 +26,7 @@ export function openapi(): Json {
     info: {
       title: "Steno console",
       version: "1",
-      description: "Who is and was at work. What sessions recorded is not here.",
+      description: "Who is and was at work, and what waits for approval. What sessions recorded is not here.",
       license: { name: "Apache-2.0", identifier: "Apache-2.0" },
     },
     servers: [{ url: "/" }],
@@ -45,6 +46,10 @@ export function openapi(): Json {
         OpenApi: { type: "object" },
         Erasure: ERASURE,
         LegalHold: LEGAL_HOLD,
+        Approval: APPROVAL_SCHEMA,
+        ApprovalList: APPROVAL_LIST,
+        Verdict: { type: "object", properties: { comment: COMMENT } },
+        Comment: { type: "object", required: ["comment"], properties: { comment: COMMENT } },
         Problem: PROBLEM,
       },
     },
@@ -71,6 +76,19 @@ const LEGAL_HOLD: Json = {
   properties: { reason: REASON, state: { enum: ["set", "lifted"] } },
 };
 
+const APPROVAL_LIST: Json = {
+  type: "object",
+  required: ["approvals"],
+  properties: { approvals: { type: "array", items: ref("Approval") } },
+};
+
+const COMMENT: Json = {
+  type: "string",
+  description: "One line; whoever waits reads it, and the record keeps it",
+  minLength: 1,
+  maxLength: 1000,
+};
+
 const PROBLEM: Json = {
   type: "object",
   description: "RFC 9457",
@@ -95,7 +113,7 @@ function operation(route: Route): Json {
     name,
     in: "path",
     required: true,
-    schema: { type: "string", pattern: SESSION_ID_PATTERN },
+    schema: { type: "string", pattern: name === "approval" ? APPROVAL_ID_PATTERN : SESSION_ID_PATTERN },
   }));
   return {
     operationId: route.operation,
@@ -103,7 +121,12 @@ function operation(route: Route): Json {
     ...(guarded ? { description: `For the roles ${route.roles.join(", ")}.` } : {}),
     ...(parameters.length > 0 ? { parameters } : {}),
     ...(route.takes
-      ? { requestBody: { required: true, content: { "application/json": { schema: ref(route.takes) } } } }
+      ? {
+          requestBody: {
+            required: route.takes !== "Verdict",
+            content: { "application/json": { schema: ref(route.takes) } },
+          },
+        }
       : {}),
     security: guarded ? [{ console: [] }] : [],
     responses: {

@@ -8,6 +8,11 @@ export type Route = {
     | "killSession"
     | "eraseSession"
     | "holdSession"
+    | "listApprovals"
+    | "showApproval"
+    | "approve"
+    | "deny"
+    | "comment"
     | "describeApi"
     | "health"
     | "readiness";
@@ -18,9 +23,11 @@ export type Route = {
   /** Any of them may; empty means that nobody has to say who they are. */
   readonly roles: readonly Role[];
   /** What its body must be: a schema of the document. */
-  readonly takes?: "Erasure" | "LegalHold";
+  readonly takes?: "Erasure" | "LegalHold" | "Verdict" | "Comment";
+  /** Only for somebody who logged in a moment ago. */
+  readonly recent?: true;
   /** What a 200 holds: a schema of the document, or text. */
-  readonly gives: "SessionList" | "Session" | "OpenApi" | "text";
+  readonly gives: "SessionList" | "Session" | "ApprovalList" | "Approval" | "OpenApi" | "text";
   /** Refusals besides those of authentication. */
   readonly refusals: readonly number[];
 };
@@ -71,6 +78,56 @@ export const ROUTES: readonly Route[] = [
     roles: ["auditor"],
     takes: "LegalHold",
     gives: "Session",
+    refusals: [400, 404, 409, 413, 503],
+  },
+  {
+    operation: "listApprovals",
+    method: "get",
+    path: "/api/v1/approvals",
+    summary: "What waits for a decision, and what became of the rest: the newest 1,000",
+    roles: ["approver", "auditor"],
+    gives: "ApprovalList",
+    refusals: [503],
+  },
+  {
+    operation: "showApproval",
+    method: "get",
+    path: "/api/v1/approvals/{approval}",
+    summary: "One approval with all that is known of its content; that somebody looked is recorded",
+    roles: ["approver", "auditor"],
+    gives: "Approval",
+    refusals: [400, 404, 503],
+  },
+  {
+    operation: "approve",
+    method: "post",
+    path: "/api/v1/approvals/{approval}/approve",
+    summary: "Approves it for a group of one's own that it waits for; never one's own operation",
+    roles: ["approver"],
+    recent: true,
+    takes: "Verdict",
+    gives: "Approval",
+    refusals: [400, 404, 409, 413, 503],
+  },
+  {
+    operation: "deny",
+    method: "post",
+    path: "/api/v1/approvals/{approval}/deny",
+    summary: "Denies it, which ends it",
+    roles: ["approver"],
+    recent: true,
+    takes: "Verdict",
+    gives: "Approval",
+    refusals: [400, 404, 409, 413, 503],
+  },
+  {
+    operation: "comment",
+    method: "post",
+    path: "/api/v1/approvals/{approval}/comment",
+    summary: "Says something that whoever waits reads, and the record keeps",
+    roles: ["approver"],
+    takes: "Comment",
+    gives: "Approval",
     refusals: [400, 404, 409, 413, 503],
   },
   {

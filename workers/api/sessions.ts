@@ -1,11 +1,11 @@
 /** The agents' socket's own sessions: open, look, end. One's own only; the recorder decides whose a session is. */
 import { type Context, Hono } from "hono";
 import * as v from "valibot";
-import { SessionId } from "#durable/format/ids.ts";
+import { ApprovalId, SessionId } from "#durable/format/ids.ts";
 import type { Principal } from "#durable/format/principal.ts";
 import { Refusal } from "#durable/format/refusal.ts";
 import type { SessionView } from "#durable/format/tape.ts";
-import type { Append } from "#workers/contract/recorder.ts";
+import type { Append, Hold } from "#workers/contract/recorder.ts";
 import { granted } from "#workers/wire/problem.ts";
 import { jsonBody } from "./json-body.ts";
 import { ready } from "./ready.ts";
@@ -13,6 +13,7 @@ import { type App, consoleLog, type Log, surface, type Variables } from "./surfa
 
 export type SessionParts = {
   readonly append: Append;
+  readonly hold: Hold;
   /** Of the agents' audience. Throws a Refusal. */
   readonly authenticate: (request: Request) => Promise<Principal>;
   readonly log?: Log;
@@ -31,9 +32,12 @@ const Label = v.pipe(
   v.maxLength(200, "must have at most 200 characters"),
   v.regex(/^[^\p{C}\p{Zl}\p{Zp}]*$/u, "must be printable"),
 );
+const WAIT_MAX = 50;
+const Seen = v.pipe(v.string(), v.regex(/^\d{1,6}$/), v.transform(Number));
+const Wait = v.pipe(Seen, v.maxValue(WAIT_MAX));
 const OpenRequest = v.strictObject({ client: v.optional(Label), conversation: v.optional(Label) });
 
-/** Routes `/v1/sessions`, `/healthz` and `/readyz`. */
+/** Routes `/v1/sessions`, `/v1/approvals`, `/healthz` and `/readyz`. */
 export function sessionRoutes(parts: SessionParts): App {
   const { append, authenticate } = parts;
   const app: App = new Hono();
@@ -61,6 +65,18 @@ export function sessionRoutes(parts: SessionParts): App {
   app.delete(`${PATH}/:session`, async (context) => {
     const principal = await authenticate(context.req.raw);
     return shown(context, granted(await append.end(principal, sessionOf(context))), 200);
+  });
+  app.get("/v1/approvals/:approval", async (context) => {
+    const principal = await authenticate(context.req.raw);
+    const approval = v.safeParse(ApprovalId, context.req.param("approval"));
+    if (!approval.success) throw malformed("that is not the id of an approval");
+    const seen = v.safeParse(Seen, context.req.query("seen") ?? "0");
+    const wait = v.safeParse(Wait, context.req.query("wait") ?? "0");
+    if (!seen.success || !wait.success)
+      throw malformed(`seen and wait are whole numbers, and wait is at most ${WAIT_MAX} seconds`);
+    return context.json(
+      granted(await parts.hold.show(approval.output, principal, seen.output, wait.output * 1000)),
+    );
   });
   app.get("/healthz", (context) => context.text("ok\n"));
   app.get("/readyz", async (context) => {

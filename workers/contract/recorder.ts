@@ -1,6 +1,13 @@
 /** The recorder's entrypoints as their callers see them. Each is bound by name, so no caller holds more (ARCHITECTURE §3). */
+import type {
+  ApprovalRow,
+  ApprovalView,
+  HoldNews,
+  HoldTape,
+  ReleaseTape,
+} from "#durable/format/approval/approval.ts";
 import type { BodyEnd, Content } from "#durable/format/frame.ts";
-import type { ExchangeId, SessionId } from "#durable/format/ids.ts";
+import type { ApprovalId, ExchangeId, SessionId } from "#durable/format/ids.ts";
 import type { Principal } from "#durable/format/principal.ts";
 import type {
   Answer,
@@ -92,4 +99,33 @@ export interface Custody {
 /** Held by the console, for admins. */
 export interface Kill {
   kill(session: SessionId, by: Principal): Promise<Answer<SessionView>>;
+}
+
+/** Held by the gateway: what policy holds, until it is released, which takes an approval and is once. */
+export interface Hold {
+  /**
+   * Asks for approval of an exchange that was recorded as held, or joins the approval for the same content. `named` is the
+   * one that the request names: it must be for this content, or else it is void.
+   */
+  open(session: SessionId, x: ExchangeId, tape: HoldTape, named?: ApprovalId): Promise<Answer<HoldNews>>;
+  /** Returns at the first event after the first `seen`, or after `ms`; 50 s at most. */
+  wait(approval: ApprovalId, seen: number, ms: number): Promise<Answer<HoldNews>>;
+  /** Uses the approval up for this exchange and records that, before it gives a clearance. */
+  release(session: SessionId, x: ExchangeId, approval: ApprovalId, tape: ReleaseTape): Promise<Answer<Begun>>;
+  /** The exchange waits no longer, and nothing of it will leave. `voids` says why nobody should approve it any more. */
+  leave(session: SessionId, x: ExchangeId, approval: ApprovalId, voids?: string): Promise<Answer<HoldNews>>;
+  /** What came of a release. */
+  outcome(session: SessionId, x: ExchangeId, approval: ApprovalId, text: string): Promise<Answer<HoldNews>>;
+  /** As `wait`, for whoever asked for it, and nobody else. */
+  show(approval: ApprovalId, of: Principal, seen: number, ms: number): Promise<Answer<HoldNews>>;
+}
+
+/** Held by the console, for approvers. The recorder decides whose say it is; who they are, and which groups they are in, is `by`. */
+export interface Decide {
+  list(): Promise<Answer<readonly ApprovalRow[]>>;
+  /** That somebody looked is recorded. */
+  show(approval: ApprovalId, by: Principal): Promise<Answer<ApprovalView>>;
+  approve(approval: ApprovalId, by: Principal, text?: string): Promise<Answer<ApprovalView>>;
+  deny(approval: ApprovalId, by: Principal, text?: string): Promise<Answer<ApprovalView>>;
+  comment(approval: ApprovalId, by: Principal, text: string): Promise<Answer<ApprovalView>>;
 }

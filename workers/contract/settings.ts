@@ -33,6 +33,10 @@ export const GatewaySettings = v.object({
   stallSeconds: v.number(),
   /** The same for event streams, which are silent while nothing happens. */
   streamSeconds: v.number(),
+  /** How long a client that can wait is kept waiting for an approval. */
+  holdSeconds: v.number(),
+  /** Where people decide, when there is such a place: an approval's id is put behind it. */
+  approvalsUrl: v.optional(v.string()),
 });
 export type GatewaySettings = v.InferOutput<typeof GatewaySettings>;
 
@@ -114,6 +118,8 @@ export const RecorderSettings = v.object({
   cutSeconds: v.number(),
   /** Seconds after which an open session gets a progress head. */
   headSeconds: v.number(),
+  /** How long a hold may be decided on, and an approval be used. */
+  approvalSeconds: v.number(),
   /** Bytes that may wait for the archive before new sessions are refused. */
   backlogBytes: v.number(),
   budgets: v.array(Budget),
@@ -137,5 +143,10 @@ export const Roles = v.object({
 /** Role to the groups that have it. */
 export type Roles = v.InferOutput<typeof Roles>;
 
-export const ConsoleSettings = v.object({ issuers: v.array(Issuer), roles: Roles });
+export const ConsoleSettings = v.object({
+  issuers: v.array(Issuer),
+  roles: Roles,
+  /** How long ago somebody who decides on an approval may have logged in. */
+  loginSeconds: v.number(),
+});
 export type ConsoleSettings = v.InferOutput<typeof ConsoleSettings>;

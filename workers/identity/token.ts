@@ -15,6 +15,8 @@ export type Authenticated = {
   readonly expires: number;
   /** When the person logged in (`auth_time`), milliseconds since 1970; absent when the issuer does not say. */
   readonly authenticatedAt?: number;
+  /** When the token was made (`iat`), milliseconds since 1970; absent when it does not say. */
+  readonly issuedAt?: number;
 };
 
 /** Throws a Refusal, `unauthenticated` or `identity_unavailable`. Its cause is for the record only. */
@@ -60,6 +62,7 @@ export function makeAuthenticator(settings: {
         principal: principalOf(payload, rule.issuer.groupsClaim),
         expires: (payload.exp ?? 0) * 1000,
         ...authTime(payload["auth_time"]),
+        ...(payload.iat === undefined ? {} : { issuedAt: payload.iat * 1000 }),
       };
       memory.keep(digest, { index, generation, found }, found.expires);
       return found;

@@ -9,7 +9,7 @@ import type { Facts } from "#durable/format/question/question.ts";
 import type { Opening } from "#durable/format/tape.ts";
 import type { Adapter, Flawed, Incoming, Inspected } from "#workers/adapters/adapter.ts";
 import type { Evaluator } from "#workers/contract/evaluator.ts";
-import type { Append } from "#workers/contract/recorder.ts";
+import type { Append, Hold } from "#workers/contract/recorder.ts";
 import type { GatewaySettings } from "#workers/contract/settings.ts";
 import type { Detectors } from "#workers/mask/detectors.ts";
 import type { Rules } from "#workers/mask/pattern/scan.ts";
@@ -25,6 +25,7 @@ export type Means = {
   readonly detectors: Detectors;
   readonly taints: Taints;
   readonly append: Append;
+  readonly hold: Hold;
   readonly egress: Fetcher;
   readonly now: () => number;
   readonly random: (length: number) => Uint8Array;

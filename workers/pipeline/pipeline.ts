@@ -7,6 +7,8 @@ import { clear } from "./clear.ts";
 import { judge } from "./decision/judge.ts";
 import type { Looked, Means, Reached, Read, Received } from "./exchange.ts";
 import { forward } from "./forward.ts";
+import { inRecord } from "./hold/held.ts";
+import { hold } from "./hold/hold.ts";
 import { resolve } from "./resolve.ts";
 import { settle } from "./settle.ts";
 
@@ -27,6 +29,11 @@ export async function run(received: Received, means: Means): Promise<Response> {
       reached = step;
     });
     reached = recorded;
+    if (recorded.decision.verdict === "hold") {
+      const kept = inRecord(recorded);
+      reached = kept;
+      return await hold(kept, means);
+    }
     const forwarded = await forward(clear(recorded), means);
     return await release(forwarded, means);
   } catch (thrown) {

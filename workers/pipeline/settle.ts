@@ -26,7 +26,7 @@ export async function settle(read: Read, means: Means): Promise<Read> {
 }
 
 /** Undefined when the principal may not ask, or the upstream cannot say: then nothing is proven. */
-async function ask(
+export async function ask(
   read: Read & { readonly inspected: Inspected },
   means: Means,
 ): Promise<Uint8Array<ArrayBuffer> | undefined> {
@@ -43,6 +43,8 @@ async function ask(
     return bytes;
   } catch (thrown) {
     if (!(thrown instanceof Refusal)) throw thrown;
+    // What waits for approval keeps its body, and this waits for nobody.
+    if (recorded.decision.verdict === "hold") granted(await means.append.discarded(session, x, 0, 0, ""));
     const refusal = { code: thrown.code, message: thrown.message };
     granted(
       await means.append.respond(session, x, {

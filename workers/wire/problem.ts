@@ -12,6 +12,8 @@ export type Problem = {
   readonly detail: string;
   /** The id by which record and log know this occurrence. */
   readonly instance?: string;
+  /** The hold that it is about: sent back as `steno-approval` it is the retry's token. */
+  readonly approval?: string;
   /** For refusals of several parts, such as the refs of a push. */
   readonly parts?: readonly { readonly part: string; readonly reason: string }[];
 };
@@ -20,6 +22,8 @@ const TITLES: Readonly<Record<RefusalCode, string>> = {
   malformed: "The request is not understood",
   unauthenticated: "Not authenticated",
   denied: "Denied",
+  approval_pending: "Not approved yet",
+  approval_over: "The approval is over",
   unknown_connection: "No such connection",
   unknown_path: "Not found",
   not_yours: "Not yours",
@@ -46,6 +50,7 @@ export function problem(refusal: Refusal, instance?: string): Response {
     status: refusal.status,
     detail: refusal.message,
     ...(instance === undefined ? {} : { instance }),
+    ...(refusal.approval === undefined ? {} : { approval: refusal.approval }),
     ...(refusal.parts.length === 0 ? {} : { parts: refusal.parts }),
   });
   if (refusal.later !== undefined) response.headers.set("retry-after", String(refusal.later));

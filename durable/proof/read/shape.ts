@@ -82,13 +82,29 @@ const SHAPES = {
     len: Count,
     digest: Digest,
   }),
+  hold: v.looseObject({
+    x: Text,
+    approval: Text,
+    digest: Digest,
+    hold: v.array(v.looseObject({ group: Text, count: Count })),
+    expires: Text,
+  }),
+  approval: v.looseObject({
+    x: Text,
+    approval: Text,
+    n: Count,
+    step: v.picklist(["view", "comment", "approve", "deny", "expire", "void", "release", "outcome"]),
+    at: Text,
+    by: v.optional(v.looseObject({ issuer: Text, subject: Text, groups: v.array(Text) })),
+    text: v.optional(Text),
+  }),
   gap: v.looseObject({ cause: Text, exchanges: v.array(Text), missing: Text }),
   "session.end": v.looseObject({ reason: Text }),
   "session.truncated": v.looseObject({ cause: Text, lastDurable: v.number(), exchanges: v.array(Text) }),
 } as const satisfies Record<Frame["k"], v.GenericSchema>;
 
 /** Kinds of EVIDENCE §1 whose members nothing here relies on. */
-const OTHERS = new Set(["hold", "approval", "hook", "read"]);
+const OTHERS = new Set(["hook", "read"]);
 
 export type Shaped = { readonly frame: Frame } | { readonly kind: string } | { readonly wrong: string };
 

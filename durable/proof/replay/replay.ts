@@ -117,6 +117,8 @@ class Replay {
         break;
       case "llm":
       case "mask":
+      case "hold":
+      case "approval":
         this.#draft(frame.x, place).others.push({ ...place, kind: frame.k, json: { ...frame } });
         break;
       case "data": {

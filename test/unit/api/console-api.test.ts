@@ -2,7 +2,7 @@ import { beforeEach, describe, expect, test } from "vitest";
 import { Refusal } from "#durable/format/refusal.ts";
 import { consoleApi } from "#workers/api/console-api.ts";
 import type { App } from "#workers/api/surface.ts";
-import { ABSENT, ALICE, MINE, Recorder } from "./recorder.ts";
+import { ABSENT, ALICE, MINE, NOW, Recorder } from "./recorder.ts";
 
 const ROLES = { auditor: ["security"], approver: ["leads"], admin: ["platform"], privacy: ["dpo"] };
 /** As jose attaches the claims it did not accept. */
@@ -27,6 +27,9 @@ beforeEach(() => {
     read: recorder,
     kill: recorder.kill,
     custody: recorder.custody,
+    decide: recorder.decide,
+    now: () => NOW,
+    loginSeconds: 300,
     roles: ROLES,
     log: (line) => logged.push(line),
     authenticate: async (token) => {

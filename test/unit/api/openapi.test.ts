@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
 import { consoleApi } from "#workers/api/console-api.ts";
-import { ABSENT, ALICE, MINE, Recorder } from "./recorder.ts";
+import { ABSENT, ALICE, MINE, NOW, Recorder } from "./recorder.ts";
 
 type Json = Record<string, unknown>;
 type Operation = {
@@ -21,6 +21,9 @@ const app = consoleApi({
   read: recorder,
   kill: recorder.kill,
   custody: recorder.custody,
+  decide: recorder.decide,
+  now: () => NOW,
+  loginSeconds: 300,
   roles: { auditor: ["eng"], approver: [], admin: ["eng"], privacy: ["eng"] },
   authenticate: async () => ({ principal: ALICE, expires: 0 }),
   log: () => {},

@@ -1,14 +1,37 @@
 /** The recorder as the API calls it: sessions in a list, and a note of every call. */
 
-import type { SessionId } from "#durable/format/ids.ts";
+import type { ApprovalView } from "#durable/format/approval/approval.ts";
+import type { ApprovalId, SessionId } from "#durable/format/ids.ts";
 import { NODE, type Principal, principalKey } from "#durable/format/principal.ts";
 import type { Answer, Opening, SessionView } from "#durable/format/tape.ts";
-import type { Append, Custody, Kill, Read } from "#workers/contract/recorder.ts";
+import type { Append, Custody, Decide, Hold, Kill, Read } from "#workers/contract/recorder.ts";
 
 export const ALICE: Principal = { issuer: "https://idp.example", subject: "alice", groups: ["eng"] };
 export const MINE = "ses_01KAZ00000000000000000000A" as SessionId;
 export const OTHERS = "ses_01KAZ00000000000000000000B" as SessionId;
 export const ABSENT = "ses_01KAZ00000000000000000000C" as SessionId;
+
+export const APPROVAL = "apr_01KAZ00000000000000000000D" as ApprovalId;
+/** The clock of the console. */
+export const NOW = Date.parse("2026-11-22T09:10:00.000Z");
+
+const approval = (): ApprovalView => ({
+  approval: APPROVAL,
+  state: "pending",
+  openedAt: "2026-11-22T09:00:00.000Z",
+  expires: "2026-11-22T10:00:00.000Z",
+  session: MINE,
+  exchange: "exc_01KAZ00000000000000000000E" as ApprovalView["exchange"],
+  digest: "d".repeat(64),
+  principal: ALICE,
+  client: "git/2.39.5",
+  connection: "code" as ApprovalView["connection"],
+  operation: { kind: "unknown" },
+  policies: ["main"],
+  reason: "main is looked at",
+  hold: [{ group: "leads", count: 1 }],
+  events: [],
+});
 
 export const view = (
   session: SessionId,
@@ -77,6 +100,35 @@ export class Recorder implements Read {
       return this.show(session);
     },
   };
+
+  readonly decide: Decide = {
+    list: async () => {
+      this.#called("list approvals");
+      return { ok: [approval()] };
+    },
+    show: (id, by) => this.#said("show approval", id, by),
+    approve: (id, by, text) => this.#said("approve", id, by, text),
+    deny: (id, by, text) => this.#said("deny", id, by, text),
+    comment: (id, by, text) => this.#said("comment", id, by, text),
+  };
+
+  /** What the agents' routes use of `Hold`. */
+  readonly hold = {
+    show: async (id, of, seen, ms) => {
+      this.#called("wait", id, of.subject, seen, ms);
+      const { approval: own, state, expires, events } = approval();
+      return id === APPROVAL && principalKey(of) === principalKey(ALICE)
+        ? { ok: { approval: own, state, expires, events } }
+        : { no: { code: "unknown_path", message: `there is no approval ${id}` } };
+    },
+  } satisfies Pick<Hold, "show"> as unknown as Hold;
+
+  async #said(step: string, id: ApprovalId, by: Principal, text?: string): Promise<Answer<ApprovalView>> {
+    this.#called(step, id, by.subject, text);
+    return id === APPROVAL
+      ? { ok: approval() }
+      : { no: { code: "unknown_path", message: `there is no approval ${id}` } };
+  }
 
   /** What the agents' routes use of `Append`. */
   readonly append = {

@@ -14,6 +14,7 @@ beforeEach(() => {
   app = new Hono();
   const routes = sessionRoutes({
     append: recorder.append,
+    hold: recorder.hold,
     patienceMs: 50,
     log: (line) => logged.push(line),
     authenticate: async (request) => {

@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { Refusal } from "#durable/format/refusal.ts";
 import { session } from "#scripts/cli/session.ts";
-import { ABSENT, ALICE, MINE, OTHERS, Recorder, view } from "#test/unit/api/recorder.ts";
+import { ABSENT, ALICE, MINE, NOW, OTHERS, Recorder, view } from "#test/unit/api/recorder.ts";
 import { consoleApi } from "#workers/api/console-api.ts";
 import { sessionRoutes } from "#workers/api/sessions.ts";
 import { Kept, type Served, served } from "./gateway.ts";
@@ -23,6 +23,7 @@ beforeAll(async () => {
   gateway = await served((request) =>
     sessionRoutes({
       append: recorder.append,
+      hold: recorder.hold,
       authenticate: async ({ headers }) => only(headers.get("authorization") ?? ""),
       log: () => {},
     }).fetch(request),
@@ -32,6 +33,9 @@ beforeAll(async () => {
       read: recorder,
       kill: recorder.kill,
       custody: recorder.custody,
+      decide: recorder.decide,
+      now: () => NOW,
+      loginSeconds: 300,
       roles: { auditor: ["eng"], approver: [], admin: ["eng"], privacy: ["eng"] },
       authenticate: async (token) => ({ principal: only(`Bearer ${token}`), expires: 0 }),
       log: () => {},

@@ -58,6 +58,8 @@ export class Append extends Recorded {}
 export class Spool extends Recorded {}
 export class Kill extends Recorded {}
 export class Custody extends Recorded {}
+export class Hold extends Recorded {}
+export class Decide extends Recorded {}
 
 export class Read extends WorkerEntrypoint {
   async said() {

@@ -190,15 +190,24 @@ describe("one instance", () => {
       { className: "LedgerObject", uniqueKey: "steno-ledger" },
       { className: "DirectoryObject", uniqueKey: "steno-directory" },
       { className: "BudgetObject", uniqueKey: "steno-budget" },
+      { className: "ApprovalObject", uniqueKey: "steno-approval" },
     ]);
   });
 
   test("the console reads, kills and knows issuers; no key, no secret", () => {
-    expect(names(single, "console")).toEqual(["CONSOLE_SETTINGS", "READ", "KILL", "CUSTODY", "ISSUERS"]);
+    expect(names(single, "console")).toEqual([
+      "CONSOLE_SETTINGS",
+      "READ",
+      "KILL",
+      "CUSTODY",
+      "DECIDE",
+      "ISSUERS",
+    ]);
     expect(targets(single, "console")).toEqual([
       "READ recorder#Read",
       "KILL recorder#Kill",
       "CUSTODY recorder#Custody",
+      "DECIDE recorder#Decide",
       "ISSUERS egress#IssuerKeys",
     ]);
   });
@@ -273,22 +282,25 @@ describe("split instances", () => {
       recorder?.sockets.map(({ listen, entrypoint, transport }) => [listen, entrypoint, transport]),
     ).toEqual([
       [{ kind: "unix", path: "/run/s/append.sock" }, "Append", "rpc"],
+      [{ kind: "unix", path: "/run/s/hold.sock" }, "Hold", "rpc"],
       [{ kind: "unix", path: "/run/s/spool.sock" }, "Spool", "rpc"],
       [{ kind: "unix", path: "/run/s/read.sock" }, "Read", "rpc"],
       [{ kind: "unix", path: "/run/s/kill.sock" }, "Kill", "rpc"],
       [{ kind: "unix", path: "/run/s/custody.sock" }, "Custody", "rpc"],
+      [{ kind: "unix", path: "/run/s/decide.sock" }, "Decide", "rpc"],
     ]);
     expect(targets(first, "gateway")).toContain("APPEND recorder-append#");
     expect(targets(first, "console")).toEqual([
       "READ recorder-read#",
       "KILL recorder-kill#",
       "CUSTODY recorder-custody#",
+      "DECIDE recorder-decide#",
       "ISSUERS egress#IssuerKeys",
     ]);
     const reached = second?.services.flatMap((service) =>
       service.kind === "external" && service.transport.kind === "rpc" ? [service.name] : [],
     );
-    expect(reached).toEqual(["recorder-append", "recorder-spool"]);
+    expect(reached).toEqual(["recorder-append", "recorder-hold", "recorder-spool"]);
   });
 
   test("each service holds the same bindings as in one instance", () => {

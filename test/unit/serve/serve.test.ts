@@ -68,7 +68,14 @@ test("a node says where it listens, each service sees its own bindings only, and
     },
   });
   const { read, console } = (await (await fetch(served.url("console"))).json()) as Record<string, object>;
-  expect(Object.keys(console ?? {})).toEqual(["CONSOLE_SETTINGS", "READ", "KILL", "CUSTODY", "ISSUERS"]);
+  expect(Object.keys(console ?? {})).toEqual([
+    "CONSOLE_SETTINGS",
+    "READ",
+    "KILL",
+    "CUSTODY",
+    "DECIDE",
+    "ISSUERS",
+  ]);
   expect(read).toMatchObject({ signed: 64, archive: 200 });
   served.signal("SIGTERM");
   expect(await served.exited()).toBe(0);

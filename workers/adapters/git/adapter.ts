@@ -8,6 +8,8 @@ import { requestHeaders } from "#workers/wire/headers.ts";
 import type { Adapter, Flawed, Incoming, Inspected } from "../adapter.ts";
 import { ADVERTISEMENT_MAX, askForWholePacks, stripAdvertisement, stripWhole } from "./advertisement.ts";
 import { type Endpoint, endpointOf } from "./endpoint.ts";
+import { movedSince } from "./hold/moved.ts";
+import { waitingOf } from "./hold/waiting.ts";
 import { isLfs } from "./lfs/endpoint.ts";
 import { forwardLfs } from "./lfs/forward.ts";
 import { inspectLfs, type LfsInspected } from "./lfs/inspect.ts";
@@ -83,6 +85,11 @@ export const gitAdapter: Adapter<GitOperation, GitContained> = {
         return forwardSmart(inspected, serviceOf(operation), send);
     }
   },
+
+  waiting: ({ operation }) => waitingOf(operation),
+
+  again: ({ operation, outgoing }, connection) =>
+    operation.kind === "git.push" ? movedSince(operation, { connection, outgoing }) : undefined,
 
   refuse: refuseGit,
 };

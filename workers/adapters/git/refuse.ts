@@ -24,7 +24,7 @@ const OTHER_REF = "not changed, because another ref of this push was refused";
  * - No git endpoint at all: the status and a sentence.
  */
 export function refuseGit(refusal: Refusal, incoming: Incoming, operation: GitOperation | Unknown): Response {
-  const sentence = sentenceOf(refusal.message);
+  const sentence = plainLine(refusal.message);
   if (isLfs(incoming.path)) return refuseLfs(refusal, sentence);
   if (refusal.code === "unauthenticated") return plain(401, sentence, { "www-authenticate": CHALLENGE });
   const endpoint = asked(incoming);
@@ -54,7 +54,7 @@ function report(push: GitPush, refusal: Refusal, sentence: string): Response {
   const { capabilities, updates } = push;
   const has = (name: string): boolean => capabilities.includes(name);
   const reasons = new Map(
-    refusal.parts.map(({ part, reason }) => [part, sentenceOf(reason || refusal.message)]),
+    refusal.parts.map(({ part, reason }) => [part, plainLine(reason || refusal.message)]),
   );
   const other = reasons.size > 0 ? OTHER_REF : sentence;
   const lines = updates.map(({ ref }) => packet(`ng ${ref} ${reasons.get(ref) ?? other}\n`));
@@ -107,7 +107,7 @@ function answer(status: number, body: Bytes, headers: Record<string, string>): R
 }
 
 /** One line of plain text: control characters could forge lines, or speak to a terminal. */
-function sentenceOf(text: string): string {
+export function plainLine(text: string): string {
   // biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are what is taken out
   const line = text.replace(/[\u0000-\u001f\u007f-\u009f\u2028\u2029]+/g, " ").trim();
   return line.length > SENTENCE_MAX

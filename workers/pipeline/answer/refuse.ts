@@ -13,6 +13,7 @@ import { bodyStalled, inTime } from "#workers/wire/in-time.ts";
 import { frameOf, known as maskedBody } from "../body/mask.ts";
 import type { Means, Reached } from "../exchange.ts";
 import { known } from "../record.ts";
+import { fault } from "./fault.ts";
 
 export async function refuse(thrown: unknown, reached: Reached, means: Means): Promise<Response> {
   const { x, adapter, incoming } = reached;
@@ -32,6 +33,7 @@ export async function refuse(thrown: unknown, reached: Reached, means: Means): P
   const headers = new Headers(response.headers);
   headers.set("steno-exchange", x);
   if (session) headers.set("steno-session", session);
+  if (refusal.approval !== undefined) headers.set("steno-approval", refusal.approval);
   return new Response(response.body, { status: response.status, headers });
 }
 
@@ -175,12 +177,4 @@ function masked(reached: Reached, means: Means): Pick<RequestTape, "content" | "
     content,
     body: shown.kind === "stream" ? { kind: "stream", prefix: concat([shown.prefix, rest]) } : shown,
   };
-}
-
-function fault(thrown: unknown, { x }: Reached): Refusal {
-  const cause = thrown instanceof Error ? (thrown.stack ?? String(thrown)) : String(thrown);
-  console.error(JSON.stringify({ level: "alert", code: "fault", exchange: x, cause }));
-  return new Refusal("fault", `something went wrong inside the gateway; ask its operator for ${x}`, {
-    cause: thrown,
-  });
 }

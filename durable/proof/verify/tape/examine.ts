@@ -100,6 +100,8 @@ class Slimming {
         return { frame: slimLlm(frame) };
       case "session.start":
       case "mask":
+      case "hold":
+      case "approval":
       case "gap":
       case "session.end":
       case "session.truncated":

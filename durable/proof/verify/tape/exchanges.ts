@@ -1,5 +1,7 @@
 /** The order of what is recorded of each exchange: request, decision, response; bodies without a gap, to their end. */
-import type { Decision } from "#durable/format/decision.ts";
+import type { ApprovalEvent } from "#durable/format/approval/approval.ts";
+import { isEnough } from "#durable/format/approval/enough.ts";
+import type { Approvers, Decision } from "#durable/format/decision.ts";
 import type { Direction, Frame } from "#durable/format/frame.ts";
 import type { Report } from "../../finding.ts";
 import { dataLength, REFUSED_GAP } from "./tally.ts";
@@ -8,6 +10,7 @@ type BodyState = { at: number; begun: boolean; ended: boolean };
 type Exchange = {
   verdict: Decision["verdict"] | undefined;
   responded: boolean;
+  hold: Waiting | undefined;
   /** Named in a gap: what is missing of it was said there. */
   excused: boolean;
   /** Request bytes were read after a refusal and thrown away, which a gap says too. */
@@ -16,10 +19,19 @@ type Exchange = {
   readonly s2c: BodyState;
 };
 
+/** A held exchange, and what was said of its approval so far. */
+type Waiting = {
+  readonly approval: string;
+  readonly places: readonly Approvers[];
+  readonly events: ApprovalEvent[];
+  released: boolean;
+};
+
 const body = (): BodyState => ({ at: 0, begun: false, ended: false });
 const begun = (excused: boolean): Exchange => ({
   verdict: undefined,
   responded: false,
+  hold: undefined,
   excused,
   thrownAway: false,
   c2s: body(),
@@ -54,7 +66,9 @@ export class Exchanges {
       case "data":
       case "git":
       case "llm":
-      case "mask": {
+      case "mask":
+      case "hold":
+      case "approval": {
         const exchange = this.#live.get(frame.x);
         if (exchange) seeIn(exchange, frame, exchange.excused ? () => undefined : say);
         else say("exchange_order", `a ${frame.k} frame before the request of ${frame.x}`);
@@ -89,7 +103,10 @@ export class Exchanges {
 
 const words = (dir: Direction): string => (dir === "c2s" ? "request" : "response");
 
-type Within = Extract<Frame, { readonly k: "decision" | "response" | "data" | "git" | "llm" | "mask" }>;
+type Within = Extract<
+  Frame,
+  { readonly k: "decision" | "response" | "data" | "git" | "llm" | "mask" | "hold" | "approval" }
+>;
 type Say = (code: Parameters<Report>[0], message: string) => void;
 
 function seeIn(exchange: Exchange, frame: Within, say: Say): void {
@@ -100,7 +117,8 @@ function seeIn(exchange: Exchange, frame: Within, say: Say): void {
       break;
     case "response":
       if (exchange.responded) say("exchange_order", `a second response of ${frame.x}`);
-      if (!frame.refusal && exchange.verdict !== "allow")
+      // Who waits is told so before it is decided; that nothing left until then is what the end of its body says.
+      if (!frame.refusal && exchange.verdict !== "allow" && !(exchange.verdict === "hold" && exchange.hold))
         say(
           "decision_missing",
           exchange.verdict
@@ -112,11 +130,34 @@ function seeIn(exchange: Exchange, frame: Within, say: Say): void {
     case "data":
       seeData(exchange, frame, say);
       break;
+    case "hold":
+      if (exchange.verdict !== "hold" || exchange.hold)
+        say("exchange_order", `${frame.x} waits for ${frame.approval}, and no decision held it`);
+      exchange.hold = { approval: frame.approval, places: frame.hold, events: [], released: false };
+      break;
+    case "approval":
+      seeApproval(exchange.hold, frame, say);
+      break;
     case "git":
     case "llm":
     case "mask":
       break;
   }
+}
+
+function seeApproval(hold: Waiting | undefined, frame: Frame & { readonly k: "approval" }, say: Say): void {
+  const { x, approval, n, step } = frame;
+  if (hold?.approval !== approval || n !== hold.events.length + 1) {
+    say("exchange_order", `event ${n} of ${approval} is not the next of what ${x} waits for`);
+    return;
+  }
+  if (step === "release") {
+    const denied = hold.events.some((event) => event.step === "deny");
+    if (denied || !isEnough(hold.places, hold.events))
+      say("decision_missing", `${x} was released, and too few had approved it`);
+    hold.released = true;
+  }
+  hold.events.push(frame);
 }
 
 function seeData(exchange: Exchange, frame: Frame & { readonly k: "data" }, say: Say): void {
@@ -125,6 +166,8 @@ function seeData(exchange: Exchange, frame: Frame & { readonly k: "data" }, say:
   const isEnd = "end" in frame;
   if (frame.dir === "s2c" && !exchange.responded && !(isEnd && frame.end === "cut"))
     say("exchange_order", `${what} comes before its response`);
+  if (isEnd && frame.dir === "c2s" && frame.end === "complete" && exchange.hold && !exchange.hold.released)
+    say("decision_missing", `${frame.x} was held, and left although nobody released it`);
   if (state.ended) say(isEnd ? "exchange_order" : "body_overlap", `${what} goes on after its end`);
   else if (frame.off < state.at) say("body_overlap", `${what} has byte ${frame.off} twice`);
   else if (frame.off > state.at && !(exchange.thrownAway && frame.dir === "c2s"))

@@ -32,6 +32,8 @@ export function count(counts: Counts, frame: Frame | undefined): void {
     case "git":
     case "llm":
     case "mask":
+    case "hold":
+    case "approval":
     case "session.end":
     case "session.truncated":
       break;

@@ -1,0 +1,245 @@
+/** ApprovalObject: one hold, until it is released, denied, void or too old, and a day longer. */
+import { createDurable } from "itty-durable";
+import type {
+  ApprovalEvent,
+  ApprovalRow,
+  ApprovalStep,
+  ApprovalView,
+  HoldNews,
+  HoldTape,
+  Waiter,
+} from "#durable/format/approval/approval.ts";
+import { approvers, isEnough } from "#durable/format/approval/enough.ts";
+import type { ApprovalId } from "#durable/format/ids.ts";
+import type { Principal } from "#durable/format/principal.ts";
+import { type ApprovalRows, approvalRows } from "./rows.ts";
+import { whyNot } from "./rules.ts";
+
+/** What can be called, each with one argument: JSON in ASCII, since it travels in a header. */
+export const CALLS = ["join", "say", "leave", "use", "outcome", "wait", "show"] as const;
+export type Call = (typeof CALLS)[number];
+
+export type ApprovalMeans = {
+  readonly now: () => number;
+  /** Tells the directory's list. */
+  readonly tell: (row: ApprovalRow) => Promise<void>;
+  readonly forget: (approval: ApprovalId) => Promise<void>;
+};
+
+export type Join = { readonly tape: HoldTape; readonly waiter: Waiter; readonly ttlMs: number };
+export type Say = {
+  readonly step: "view" | "comment" | "approve" | "deny";
+  readonly by: Principal;
+  readonly text?: string;
+};
+/** An exchange waits no longer. `void` ends the hold, unless another exchange waits for it. */
+export type Leave = { readonly waiter: Waiter; readonly void?: string };
+export type Wait = { readonly seen: number; readonly ms: number };
+/** An expected no is a value: errors keep nothing but their text on the way. */
+export type Said =
+  | { readonly ok: ApprovalView; readonly waiters: readonly Waiter[] }
+  | { readonly no: "not_there" | "denied" | "approval_over"; readonly message: string };
+
+/** Kept so long after it is over, for whoever asks what became of it. */
+const KEPT_MS = 24 * 3_600_000;
+const WAIT_MAX_MS = 50_000;
+const EVENTS_MAX = 500;
+
+/** Something can still come of it. */
+const isOpen = (state: ApprovalRow["state"]): boolean => state === "pending" || state === "approved";
+
+/** Who waits for news, in this object's memory: after a restart they ask again. */
+const waiting = new WeakMap<SqlStorage, Set<() => void>>();
+
+export abstract class ApprovalObject extends createDurable() {
+  protected abstract readonly means: ApprovalMeans;
+  protected readonly approval: ApprovalId;
+  /** Its instances are proxies, which cannot have `#private` members. */
+  protected readonly rows: ApprovalRows;
+  protected readonly storage: DurableObjectStorage;
+
+  /** Bindings are not handed on: the library would wrap each of them. */
+  constructor(state: DurableObjectState) {
+    super(state, {});
+    this.storage = state.storage;
+    this.approval = state.id.name as ApprovalId;
+    this.rows = approvalRows(state.storage.sql);
+  }
+
+  /** By name any caller could call any method, and set any field. */
+  override async fetch(request: Request): Promise<Response> {
+    const [, , action, target] = new URL(request.url).pathname.split("/");
+    if (action !== "call" || !CALLS.some((call) => call === target))
+      return new Response(null, { status: 404 });
+    return super.fetch(request);
+  }
+
+  /** Opens the hold where it is not open; the exchange waits while there is something to wait for. */
+  async join(text: string): Promise<HoldNews> {
+    const { tape, waiter, ttlMs } = JSON.parse(text) as Join;
+    if (!this.rows.read()) {
+      const now = this.means.now();
+      const { shown, omitted, ...known } = tape;
+      const row: ApprovalRow = {
+        ...known,
+        ...(omitted !== undefined && { omitted }),
+        approval: this.approval,
+        state: "pending",
+        openedAt: new Date(now).toISOString(),
+        expires: new Date(now + ttlMs).toISOString(),
+        session: waiter.session,
+        exchange: waiter.x,
+      };
+      this.rows.open(row, now + ttlMs, shown);
+      await this.storage.setAlarm(now + ttlMs);
+      await this.changed();
+    }
+    this.expireInTime();
+    const { state } = this.known().row;
+    if (isOpen(state)) this.rows.addWaiter(waiter);
+    return this.news();
+  }
+
+  /** A decision, a comment, or that somebody looked. Approving twice is approving once. */
+  async say(text: string): Promise<Said> {
+    const { step, by, text: words } = JSON.parse(text) as Say;
+    const found = this.rows.read();
+    if (!found) return { no: "not_there", message: `there is no approval ${this.approval}` };
+    this.expireInTime();
+    const { row } = this.known();
+    const why = whyNot(row, by);
+    if (why !== undefined && step !== "view") return { no: "denied", message: why };
+    const over = row.state !== "pending";
+    if (over && (step === "approve" || step === "deny"))
+      return {
+        no: "approval_over",
+        message: `${this.approval} is ${row.state}: nothing can be decided any more`,
+      };
+    const events = this.rows.events();
+    const who = JSON.stringify([by.issuer, by.subject]);
+    if (step === "approve" && approvers(events).has(who))
+      return { no: "approval_over", message: "you have approved it already" };
+    if (events.length >= EVENTS_MAX && (step === "view" || step === "comment"))
+      return { no: "approval_over", message: "too much was said of it already" };
+    const { issuer, subject, name, groups } = by;
+    const counted = groups.filter((group) => row.hold.some((one) => one.group === group));
+    const person = { issuer, subject, ...(name !== undefined && { name }), groups: counted };
+    this.add(step, { by: person, ...(words !== undefined && { text: words }) });
+    if (step === "deny") this.rows.setState("denied");
+    if (step === "approve" && isEnough(row.hold, this.rows.events())) this.rows.setState("approved");
+    await this.changed();
+    return { ok: this.view(), waiters: this.rows.waiters() };
+  }
+
+  /** Nothing was sent upstream for this exchange, and nothing will be. */
+  async leave(text: string): Promise<HoldNews> {
+    const { waiter, void: why } = JSON.parse(text) as Leave;
+    this.rows.dropWaiter(waiter);
+    const { state } = this.known().row;
+    if (why !== undefined && this.rows.waiters().length === 0 && isOpen(state)) {
+      this.rows.setState("void");
+      this.add("void", { text: why });
+    }
+    await this.changed();
+    return this.news();
+  }
+
+  /** Uses the approval up for one exchange. True for that one, again and again; for no other ever. */
+  async use(text: string): Promise<{ readonly used: boolean; readonly news: HoldNews }> {
+    const { x } = JSON.parse(text) as { readonly x: string };
+    this.expireInTime();
+    const { state } = this.known().row;
+    if (state === "approved") {
+      this.rows.setReleased(x);
+      this.rows.setState("released");
+      this.add("release", {});
+      await this.changed();
+    }
+    return { used: this.rows.released() === x, news: this.news() };
+  }
+
+  async outcome(text: string): Promise<HoldNews> {
+    const { x, text: words } = JSON.parse(text) as { readonly x: string; readonly text: string };
+    if (this.rows.released() === x && !this.rows.events().some(({ step }) => step === "outcome"))
+      this.add("outcome", { text: words });
+    return this.news();
+  }
+
+  /** Returns at the first event after `seen`, or when `ms` have passed. */
+  async wait(text: string): Promise<HoldNews | null> {
+    const { seen, ms } = JSON.parse(text) as Wait;
+    if (!this.rows.read()) return null;
+    this.expireInTime();
+    if (this.rows.events().length <= seen) await this.nextEvent(Math.min(ms, WAIT_MAX_MS));
+    this.expireInTime();
+    return this.news();
+  }
+
+  async show(): Promise<ApprovalView | null> {
+    if (!this.rows.read()) return null;
+    this.expireInTime();
+    return this.view();
+  }
+
+  async alarm(): Promise<void> {
+    const found = this.rows.read();
+    if (!found) return;
+    this.expireInTime();
+    const { expires } = found;
+    if (this.means.now() < expires) await this.storage.setAlarm(expires);
+    else if (this.means.now() < expires + KEPT_MS) {
+      await this.changed();
+      await this.storage.setAlarm(expires + KEPT_MS);
+    } else {
+      await this.means.forget(this.approval);
+      await this.storage.deleteAll();
+    }
+  }
+
+  protected known(): { readonly row: ApprovalRow; readonly expires: number } {
+    const found = this.rows.read();
+    if (!found) throw new Error(`there is no approval ${this.approval}`);
+    return found;
+  }
+
+  /** Time decides whether or not the alarm has come. */
+  protected expireInTime(): void {
+    const { row, expires } = this.known();
+    if (!isOpen(row.state) || this.means.now() < expires) return;
+    this.rows.setState("expired");
+    this.add("expire", {});
+  }
+
+  protected add(step: ApprovalStep, more: Pick<ApprovalEvent, "by" | "text">): void {
+    this.rows.addEvent({ step, at: new Date(this.means.now()).toISOString(), ...more });
+    const { sql } = this.storage;
+    for (const wake of waiting.get(sql) ?? []) wake();
+    waiting.delete(sql);
+  }
+
+  /** The list may be behind for a while: it is told again at the next change, and by the alarm. */
+  protected async changed(): Promise<void> {
+    await this.means.tell(this.known().row);
+  }
+
+  protected nextEvent(ms: number): Promise<void> {
+    const { sql } = this.storage;
+    const { promise, resolve } = Promise.withResolvers<void>();
+    const all = waiting.get(sql) ?? new Set();
+    waiting.set(sql, all.add(resolve));
+    const timer = setTimeout(resolve, ms);
+    return promise.finally(() => {
+      clearTimeout(timer);
+      all.delete(resolve);
+    });
+  }
+
+  protected news(): HoldNews {
+    const { approval, state, expires } = this.known().row;
+    return { approval, state, expires, events: this.rows.events() };
+  }
+
+  protected view(): ApprovalView {
+    return { ...this.known().row, events: this.rows.events(), shown: this.rows.shown() };
+  }
+}

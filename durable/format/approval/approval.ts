@@ -1,0 +1,79 @@
+/** A hold as it crosses isolates: what waits, for whom, and what became of it. */
+import type { Approvers } from "../decision.ts";
+import type { Content } from "../frame.ts";
+import type { ApprovalId, ConnectionName, ExchangeId, SessionId } from "../ids.ts";
+import type { Operation } from "../operation.ts";
+import type { Principal } from "../principal.ts";
+
+/** `approved` is good for one release of the same content; all that follow are the end of it. */
+export type ApprovalState = "pending" | "approved" | "released" | "denied" | "expired" | "void";
+
+export type ApprovalStep =
+  | "view"
+  | "comment"
+  | "approve"
+  | "deny"
+  | "expire"
+  | "void"
+  | "release"
+  /** What came of a release. */
+  | "outcome";
+
+/** One thing that happened to a hold. `n` counts them from 1. */
+export type ApprovalEvent = {
+  readonly n: number;
+  readonly step: ApprovalStep;
+  readonly at: string;
+  /** Absent for what happens by itself. */
+  readonly by?: Pick<Principal, "issuer" | "subject" | "name" | "groups">;
+  readonly text?: string;
+};
+
+/** What is held, as the gateway knows it. */
+export type HoldTape = {
+  /** SHA-256, hex, over principal, connection, operation and content. */
+  readonly digest: string;
+  readonly principal: Principal;
+  readonly client: string;
+  readonly connection: ConnectionName;
+  readonly operation: Operation;
+  readonly policies: readonly string[];
+  readonly reason: string;
+  readonly hold: readonly Approvers[];
+  readonly justification?: string;
+  /** Frames that say what is in it: commits, changed paths, diffs, messages. */
+  readonly shown: readonly Content[];
+  /** Frames that were left out of `shown`; the session has them. */
+  readonly omitted?: number;
+};
+
+/** Which exchange of which session waits. */
+export type Waiter = { readonly session: SessionId; readonly x: ExchangeId };
+
+/** A hold in a list. */
+export type ApprovalRow = Omit<HoldTape, "shown" | "omitted"> & {
+  readonly approval: ApprovalId;
+  readonly state: ApprovalState;
+  readonly openedAt: string;
+  readonly expires: string;
+  /** Where it was asked for first. */
+  readonly session: SessionId;
+  readonly exchange: ExchangeId;
+};
+
+export type ApprovalView = ApprovalRow & {
+  readonly events: readonly ApprovalEvent[];
+  readonly shown?: HoldTape["shown"];
+  readonly omitted?: number;
+};
+
+/** What an exchange learns of its hold. */
+export type HoldNews = Pick<ApprovalRow, "approval" | "state" | "expires"> & {
+  readonly events: readonly ApprovalEvent[];
+};
+
+/** What a released exchange brings: its body as recorded, and the commits it pushes. */
+export type ReleaseTape = {
+  readonly body?: { readonly length: number; readonly sha256: string };
+  readonly commits: readonly string[];
+};

@@ -1,0 +1,69 @@
+/** `ApprovalView` as JSON Schema 2020-12, for the OpenAPI document. Only the view of one has `events` and `shown`. */
+import { SESSION_ID_PATTERN, SESSION_SCHEMA } from "./session-schema.ts";
+
+const text = { type: "string" } as const;
+const count = { type: "integer", minimum: 0 } as const;
+const time = { type: "string", format: "date-time" } as const;
+const { principal } = SESSION_SCHEMA.properties;
+
+export const APPROVAL_ID_PATTERN = "^apr_[0-9A-HJKMNP-TV-Z]{26}$";
+
+export const APPROVAL_SCHEMA = {
+  type: "object",
+  required: [
+    "approval",
+    "state",
+    "openedAt",
+    "expires",
+    "session",
+    "exchange",
+    "digest",
+    "principal",
+    "client",
+    "connection",
+    "operation",
+    "policies",
+    "reason",
+    "hold",
+  ],
+  properties: {
+    approval: { type: "string", pattern: APPROVAL_ID_PATTERN },
+    state: { enum: ["pending", "approved", "released", "denied", "expired", "void"] },
+    openedAt: time,
+    expires: time,
+    session: { type: "string", pattern: SESSION_ID_PATTERN },
+    exchange: text,
+    digest: { type: "string", description: "SHA-256 over principal, connection, operation and content" },
+    principal,
+    client: text,
+    connection: text,
+    operation: { type: "object", required: ["kind"], properties: { kind: text } },
+    policies: { type: "array", items: text },
+    reason: text,
+    justification: { ...text, description: "In the requester's words" },
+    hold: {
+      type: "array",
+      items: { type: "object", required: ["group", "count"], properties: { group: text, count } },
+    },
+    events: {
+      type: "array",
+      items: {
+        type: "object",
+        required: ["n", "step", "at"],
+        properties: {
+          n: count,
+          step: { enum: ["view", "comment", "approve", "deny", "expire", "void", "release", "outcome"] },
+          at: time,
+          by: principal,
+          text,
+        },
+      },
+    },
+    shown: {
+      type: "array",
+      description: "The frames that say what is in it: commits, changed paths, diffs, messages",
+      items: { type: "object", required: ["k", "x"], properties: { k: text, x: text } },
+    },
+    omitted: { ...count, description: "Frames that are left out here; the session has them" },
+  },
+} as const;

@@ -1,0 +1,198 @@
+/** The recorder's entrypoints for approvals: `Hold` for the gateway, `Decide` for the console. */
+import { WorkerEntrypoint } from "cloudflare:workers";
+import type { Said } from "#durable/approval/approval.ts";
+import type {
+  ApprovalRow,
+  ApprovalView,
+  HoldNews,
+  HoldTape,
+  ReleaseTape,
+} from "#durable/format/approval/approval.ts";
+import { type ApprovalId, type ExchangeId, mintApprovalId, type SessionId } from "#durable/format/ids.ts";
+import { type Principal, principalKey } from "#durable/format/principal.ts";
+import type { Answer, Begun } from "#durable/format/tape.ts";
+import type { Following } from "#durable/session/held.ts";
+import { type Approval, approvalOf, approvalsOf, sessionOf } from "#durable/stubs.ts";
+import type { Decide as DecideContract, Hold as HoldContract } from "#workers/contract/recorder.ts";
+import { type Env, recorderEnv } from "./env.ts";
+import { keyed } from "./recorder/keyed.ts";
+import { cleared, no, recorded } from "./recorder.ts";
+import { recorderMeans } from "./recorder-means.ts";
+
+/** Between finding an approval for some content and asking it, it may be over: then there is another. */
+const ATTEMPTS = 3;
+
+export class Hold extends WorkerEntrypoint<Env> implements HoldContract {
+  async open(
+    session: SessionId,
+    x: ExchangeId,
+    tape: HoldTape,
+    named?: ApprovalId,
+  ): Promise<Answer<HoldNews>> {
+    return recorded<HoldNews>(async () => {
+      const shown = await keyed(tape.shown, recorderMeans(this.env).pseudonym);
+      const joined = await this.#joined({ session, x }, { ...tape, shown }, named);
+      if ("no" in joined) return joined;
+      const { approval, expires, events } = joined.ok;
+      const { digest, hold, justification } = tape;
+      const frame = {
+        approval,
+        digest,
+        hold,
+        expires,
+        ...(justification !== undefined && { justification }),
+      };
+      const answer = await sessionOf(recorderEnv(this.env).sessions, session).follow(x, {
+        hold: frame,
+        events,
+      });
+      return "no" in answer ? answer : joined;
+    });
+  }
+
+  async wait(approval: ApprovalId, seen: number, ms: number): Promise<Answer<HoldNews>> {
+    return recorded<HoldNews>(async () => {
+      const news = await this.#approval(approval).wait({ seen, ms });
+      return news ? { ok: news } : notThere(approval);
+    });
+  }
+
+  async release(
+    session: SessionId,
+    x: ExchangeId,
+    approval: ApprovalId,
+    { body, commits }: ReleaseTape,
+  ): Promise<Answer<Begun>> {
+    return recorded<Begun>(async () => {
+      const { used, news } = await this.#approval(approval).use(x);
+      if (!used) return no("approval_over", `${approval} is ${news.state}`);
+      const followed = await this.#follow(session, x, news, { released: commits });
+      if ("no" in followed) return followed;
+      const claims = body ? ({ kind: "spooled", ...body } as const) : ({ kind: "none" } as const);
+      return cleared(this.env, session, x, followed.ok, claims);
+    });
+  }
+
+  async leave(
+    session: SessionId,
+    x: ExchangeId,
+    approval: ApprovalId,
+    voids?: string,
+  ): Promise<Answer<HoldNews>> {
+    return recorded<HoldNews>(async () => {
+      const news = await this.#approval(approval).leave({
+        waiter: { session, x },
+        ...(voids !== undefined && { void: voids }),
+      });
+      const followed = await this.#follow(session, x, news, {});
+      return "no" in followed ? followed : { ok: news };
+    });
+  }
+
+  async outcome(
+    session: SessionId,
+    x: ExchangeId,
+    approval: ApprovalId,
+    text: string,
+  ): Promise<Answer<HoldNews>> {
+    return recorded<HoldNews>(async () => {
+      const news = await this.#approval(approval).outcome(x, text);
+      const followed = await this.#follow(session, x, news);
+      return "no" in followed ? followed : { ok: news };
+    });
+  }
+
+  async show(approval: ApprovalId, of: Principal, seen: number, ms: number): Promise<Answer<HoldNews>> {
+    return recorded<HoldNews>(async () => {
+      const view = await this.#approval(approval).show();
+      if (!view || principalKey(view.principal) !== principalKey(of)) return notThere(approval);
+      return this.wait(approval, seen, ms);
+    });
+  }
+
+  /** The approval for this content, which may have been asked for, or given, before. */
+  async #joined(
+    waiter: { readonly session: SessionId; readonly x: ExchangeId },
+    tape: HoldTape,
+    named: ApprovalId | undefined,
+  ): Promise<Answer<HoldNews>> {
+    const { directory, settings } = recorderEnv(this.env);
+    const ttlMs = settings.approvalSeconds * 1000;
+    if (named !== undefined) {
+      const view = await this.#approval(named).show();
+      if (!view || principalKey(view.principal) !== principalKey(tape.principal)) return notThere(named);
+      if (view.digest !== tape.digest) {
+        await this.#approval(named).leave({
+          waiter: { session: view.session, x: view.exchange },
+          void: "the content was changed",
+        });
+        return no("approval_over", `${named} is for other content, so it is void: ask again without it`);
+      }
+      if (view.state !== "pending" && view.state !== "approved")
+        return no("approval_over", `${named} is ${view.state}`);
+    }
+    for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
+      const now = Date.now();
+      const fresh = mintApprovalId(now, crypto.getRandomValues(new Uint8Array(10)));
+      const approval = await approvalsOf(directory).claim(tape.digest, fresh, now + ttlMs);
+      if (approval === undefined)
+        return no("rate_limited", "too many operations wait for approval: try again later");
+      const news = await this.#approval(approval).join({ tape, waiter, ttlMs });
+      if (news.state === "pending" || news.state === "approved") return { ok: news };
+      const over = await this.#approval(approval).show();
+      if (over) await approvalsOf(directory).tellApproval(rowOf(over));
+    }
+    return no("not_recorded", "no approval could be asked for");
+  }
+
+  #follow(session: SessionId, x: ExchangeId, { events }: HoldNews, end?: Following["end"]) {
+    return sessionOf(recorderEnv(this.env).sessions, session).follow(x, { events, ...(end && { end }) });
+  }
+
+  #approval(approval: ApprovalId): Approval {
+    return approvalOf(recorderEnv(this.env).approvals, approval);
+  }
+}
+
+export class Decide extends WorkerEntrypoint<Env> implements DecideContract {
+  async list(): Promise<Answer<readonly ApprovalRow[]>> {
+    return recorded(async () => ({ ok: await approvalsOf(recorderEnv(this.env).directory).approvals() }));
+  }
+
+  async show(approval: ApprovalId, by: Principal): Promise<Answer<ApprovalView>> {
+    return this.#said(approval, (one) => one.say({ step: "view", by }));
+  }
+
+  async approve(approval: ApprovalId, by: Principal, text?: string): Promise<Answer<ApprovalView>> {
+    return this.#said(approval, (one) =>
+      one.say({ step: "approve", by, ...(text !== undefined && { text }) }),
+    );
+  }
+
+  async deny(approval: ApprovalId, by: Principal, text?: string): Promise<Answer<ApprovalView>> {
+    return this.#said(approval, (one) => one.say({ step: "deny", by, ...(text !== undefined && { text }) }));
+  }
+
+  async comment(approval: ApprovalId, by: Principal, text: string): Promise<Answer<ApprovalView>> {
+    return this.#said(approval, (one) => one.say({ step: "comment", by, text }));
+  }
+
+  /** What was said is in every session that waits for it before this returns. */
+  #said(approval: ApprovalId, say: (one: Approval) => Promise<Said>): Promise<Answer<ApprovalView>> {
+    return recorded<ApprovalView>(async () => {
+      const { approvals, sessions } = recorderEnv(this.env);
+      const said = await say(approvalOf(approvals, approval));
+      if ("no" in said) return no(said.no === "not_there" ? "unknown_path" : said.no, said.message);
+      const { ok: view, waiters } = said;
+      // One whose exchange is over has what was said until then; the next that waits for it is told everything.
+      await Promise.all(
+        waiters.map(({ session, x }) => sessionOf(sessions, session).follow(x, { events: view.events })),
+      );
+      return { ok: view };
+    });
+  }
+}
+
+const rowOf = ({ events: _, shown: __, ...row }: ApprovalView): ApprovalRow => row;
+
+const notThere = (approval: ApprovalId) => no("unknown_path", `there is no approval ${approval}`);

@@ -1,0 +1,52 @@
+/** What policy holds passes once it is approved: at once when it was, else after waiting, or when it is sent again. */
+import * as v from "valibot";
+import { ApprovalId } from "#durable/format/ids.ts";
+import { Refusal } from "#durable/format/refusal.ts";
+import { release } from "../answer/release.ts";
+import type { Means, Recorded } from "../exchange.ts";
+import { forward } from "../forward.ts";
+import { type Held, later, released, requireOpen } from "./held.ts";
+import { holdTape } from "./tape.ts";
+import { wait } from "./wait.ts";
+
+export async function hold(recorded: Recorded, means: Means): Promise<Response> {
+  const { decision, session, x, incoming } = recorded;
+  if (decision.verdict !== "hold") throw new Error("only what is held waits for approval");
+  const named = namedIn(incoming.request.headers);
+  const tape = holdTape(recorded, decision);
+  const opened = await means.hold.open(session, x, tape, named);
+  if ("no" in opened)
+    throw new Refusal(opened.no.code, opened.no.message, named === undefined ? {} : { approval: named });
+  const news = opened.ok;
+  const held: Held = { ...recorded, news };
+  requireOpen(news);
+  if (news.state === "approved") return now(held, means);
+  const waiting = held.adapter.waiting?.(held.inspected);
+  if (waiting) return wait(held, waiting, means);
+  await means.hold.leave(session, x, news.approval);
+  throw later(held, means);
+}
+
+/** The client waits for nothing but the upstream. */
+async function now(held: Held, means: Means): Promise<Response> {
+  const { session, x, news } = held;
+  try {
+    const forwarded = await forward(await released(held, means), means);
+    await means.hold.outcome(session, x, news.approval, `the upstream answered ${forwarded.response.status}`);
+    return await release(forwarded, means);
+  } catch (thrown) {
+    const said = thrown instanceof Refusal ? thrown.message : "a fault";
+    // Of a release that was not, there is no outcome; either way nothing more of it leaves.
+    await means.hold.outcome(session, x, news.approval, said);
+    throw thrown;
+  }
+}
+
+function namedIn(headers: Headers): ApprovalId | undefined {
+  const named = headers.get("steno-approval");
+  if (named === null) return undefined;
+  const parsed = v.safeParse(ApprovalId, named);
+  if (!parsed.success)
+    throw new Refusal("malformed", "steno-approval must be an approval's id: apr_ and 26 letters");
+  return parsed.output;
+}
