@@ -96,12 +96,14 @@ describe("one instance", () => {
       "EGRESS service",
       "ISSUERS service",
       "APPEND service",
+      "HOLD service",
     ]);
     expect(targets(single, "gateway")).toEqual([
       "EVALUATOR evaluator#Evaluator",
       "EGRESS egress#Egress",
       "ISSUERS egress#IssuerKeys",
       "APPEND recorder#Append",
+      "HOLD recorder#Hold",
     ]);
   });
 
@@ -173,6 +175,7 @@ describe("one instance", () => {
       "LEDGER namespace",
       "DIRECTORY namespace",
       "BUDGET namespace",
+      "APPROVAL namespace",
       "SEAL_KEY p256",
       "SEAL_PUB text",
       "LOG_KEY ed25519",
@@ -366,6 +369,7 @@ describe("wrangler.toml", () => {
       LedgerObject: "steno-ledger",
       DirectoryObject: "steno-directory",
       BudgetObject: "steno-budget",
+      ApprovalObject: "steno-approval",
     });
   });
 
