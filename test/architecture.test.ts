@@ -47,7 +47,10 @@ const ROWS: readonly (readonly { readonly folder: RegExp; readonly beside?: RegE
     { folder: /^workers\/api\// },
     { folder: /^workers\/recorder\// },
   ],
-  [{ folder: /^workers\/[^/]+$/ }],
+  [
+    { folder: /^workers\/[^/]+$/, beside: /^workers\/approvals\// },
+    { folder: /^workers\/approvals\//, beside: /^workers\/[^/]+$/ },
+  ],
   [{ folder: /^scripts\// }],
 ];
 

@@ -1,5 +1,6 @@
 /** All that workerd loads: one bundle, from which each service takes its entrypoints (ARCHITECTURE §3). */
-export { Decide, Hold } from "./approvals.ts";
+export { Decide } from "./approvals/decide.ts";
+export { Hold } from "./approvals/hold.ts";
 export { Console } from "./console.ts";
 export { Egress, IssuerKeys } from "./egress.ts";
 export { Evaluator } from "./evaluator.ts";

@@ -1,0 +1,50 @@
+/** The recorder's entrypoint for the console: what waits for approval, and what people say of it. */
+import { WorkerEntrypoint } from "cloudflare:workers";
+import type { Said } from "#durable/approval/approval.ts";
+import type { ApprovalRow, ApprovalView } from "#durable/format/approval/approval.ts";
+import type { ApprovalId } from "#durable/format/ids.ts";
+import type { Principal } from "#durable/format/principal.ts";
+import type { Answer } from "#durable/format/tape.ts";
+import { type Approval, approvalOf, approvalsOf, sessionOf } from "#durable/stubs.ts";
+import type { Decide as DecideContract } from "#workers/contract/recorder.ts";
+import { type Env, recorderEnv } from "../env.ts";
+import { no, recorded } from "../recorder.ts";
+
+export class Decide extends WorkerEntrypoint<Env> implements DecideContract {
+  async list(): Promise<Answer<readonly ApprovalRow[]>> {
+    return recorded(async () => ({ ok: await approvalsOf(recorderEnv(this.env).directory).approvals() }));
+  }
+
+  async show(approval: ApprovalId, by: Principal): Promise<Answer<ApprovalView>> {
+    return this.#said(approval, (one) => one.say({ step: "view", by }));
+  }
+
+  async approve(approval: ApprovalId, by: Principal, text?: string): Promise<Answer<ApprovalView>> {
+    return this.#said(approval, (one) =>
+      one.say({ step: "approve", by, ...(text !== undefined && { text }) }),
+    );
+  }
+
+  async deny(approval: ApprovalId, by: Principal, text?: string): Promise<Answer<ApprovalView>> {
+    return this.#said(approval, (one) => one.say({ step: "deny", by, ...(text !== undefined && { text }) }));
+  }
+
+  async comment(approval: ApprovalId, by: Principal, text: string): Promise<Answer<ApprovalView>> {
+    return this.#said(approval, (one) => one.say({ step: "comment", by, text }));
+  }
+
+  /** What was said is in every session that waits for it before this returns. */
+  #said(approval: ApprovalId, say: (one: Approval) => Promise<Said>): Promise<Answer<ApprovalView>> {
+    return recorded<ApprovalView>(async () => {
+      const { approvals, sessions } = recorderEnv(this.env);
+      const said = await say(approvalOf(approvals, approval));
+      if ("no" in said) return no(said.no === "not_there" ? "unknown_path" : said.no, said.message);
+      const { ok: view, waiters } = said;
+      // One whose exchange is over has what was said until then; the next that waits for it is told everything.
+      await Promise.all(
+        waiters.map(({ session, x }) => sessionOf(sessions, session).follow(x, { events: view.events })),
+      );
+      return { ok: view };
+    });
+  }
+}
