@@ -9,7 +9,7 @@ export const END = 256;
 /** States below this are those in which nothing has begun: one for each side. */
 export const IDLE = 3;
 
-const STATES_MAX = 4_096;
+const STATES_MAX = 16_384;
 
 type State = { readonly at: readonly number[]; readonly side: Side };
 
