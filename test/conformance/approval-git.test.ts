@@ -1,10 +1,12 @@
 // Pushes that wait for approval, with stock git through a whole node: what was approved is what happens, once, or nothing does.
+import { mkdirSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { type Approver, approverOf } from "#test/support/approver.ts";
 import type { GitClient } from "#test/support/git-client.ts";
 import { type GitSite, SOUND, startGitSite } from "#test/support/git-site.ts";
 import { tinyRepository } from "#test/support/servers/repository.ts";
+import { cli } from "#test/support/steno.ts";
 
 const WHY = "main is looked at by a lead";
 const POLICY = `
@@ -132,6 +134,46 @@ describe("a push to main", () => {
     expect(await bob.say(approval, "approve")).toMatchObject({ status: 409 });
     expect(await at("main")).toBe(before);
     expect(pushes()).toBe(0);
+  });
+
+  test("that the server itself refuses is not pushed, and git says what the server said", async () => {
+    const hook = join(bare, "hooks/update");
+    mkdirSync(join(bare, "hooks"), { recursive: true });
+    writeFileSync(hook, "#!/bin/sh\nexit 1\n", { mode: 0o755 });
+    const before = await at("main");
+    await alice.commit(clone, "hook.txt", "hook\n");
+    const pushing = push("origin", "HEAD:main");
+    const { approval } = await bob.waiting();
+    await bob.say(approval, "approve");
+    const { code, stderr } = await pushing;
+    rmSync(hook);
+    expect({ code, stderr }).toMatchObject({ code: 1, stderr: expect.stringContaining("(hook declined)") });
+    expect(await at("main")).toBe(before);
+    await expect
+      .poll(async () => (await bob.show(approval)).events.map(({ step }) => step))
+      .toContain("outcome");
+  });
+
+  test("can be looked at and denied on the command line", async () => {
+    await alice.commit(clone, "cli.txt", "cli\n");
+    const pushing = push("origin", "HEAD:main");
+    const { approval } = await bob.waiting();
+    const env = {
+      ...process.env,
+      STENO_CONSOLE: site.node.console(),
+      STENO_CONSOLE_TOKEN: await site.oidc.token({ sub: "bob", audience: "steno-console" }),
+    };
+    const steno = (...args: string[]) => cli(["approvals", ...args], site.node.config, env);
+    expect((await steno("list")).out).toMatch(
+      new RegExp(`^${approval}  pending .*alice .*update refs/heads/main`, "m"),
+    );
+    expect((await steno("show", approval)).out).toContain("+cli");
+    expect(await steno("deny", approval, "--comment", "no")).toMatchObject({ code: 0 });
+    expect(await steno("approve", approval)).toMatchObject({
+      code: 1,
+      err: expect.stringContaining("is denied"),
+    });
+    expect((await pushing).stderr).toContain("denied by Bob Baker: no");
   });
 
   test("is refused when the ref moved while it waited, and says so", async () => {

@@ -2,7 +2,7 @@ import { beforeEach, describe, expect, test } from "vitest";
 import { Refusal } from "#durable/format/refusal.ts";
 import { consoleApi } from "#workers/api/console-api.ts";
 import type { App } from "#workers/api/surface.ts";
-import { ABSENT, ALICE, MINE, NOW, Recorder } from "./recorder.ts";
+import { ABSENT, ALICE, APPROVAL, MINE, NOW, Recorder } from "./recorder.ts";
 
 const ROLES = { auditor: ["security"], approver: ["leads"], admin: ["platform"], privacy: ["dpo"] };
 /** As jose attaches the claims it did not accept. */
@@ -20,9 +20,12 @@ const TOKENS: Readonly<Record<string, readonly string[]>> = {
 let recorder: Recorder;
 let logged: Readonly<Record<string, unknown>>[];
 let app: App;
+/** What the token says of the login. */
+let login: { authenticatedAt?: number; issuedAt?: number };
 beforeEach(() => {
   recorder = new Recorder();
   logged = [];
+  login = { authenticatedAt: NOW };
   app = consoleApi({
     read: recorder,
     kill: recorder.kill,
@@ -36,7 +39,7 @@ beforeEach(() => {
       const groups = TOKENS[token];
       if (!groups) throw new Refusal("unauthenticated", "the token was not accepted", { cause: CAUSE });
       const agent = token === "agent" ? { agent: "cursor-1" } : {};
-      return { principal: { ...ALICE, subject: token, groups: [...groups], ...agent }, expires: 0 };
+      return { principal: { ...ALICE, subject: token, groups: [...groups], ...agent }, expires: 0, ...login };
     },
   });
 });
@@ -62,6 +65,37 @@ describe("who may do what", () => {
     expect((await ask(SHOW, token)).status).toBe(show);
     expect((await ask(KILL, token, "POST")).status).toBe(kill);
     expect(JSON.stringify(recorder.calls).includes("kill")).toBe(kill === 200);
+  });
+
+  test.each([
+    ["approver", 200, 200, 200],
+    ["auditor", 200, 200, 403],
+    ["admin", 403, 403, 403],
+    ["developer", 403, 403, 403],
+    ["agent", 403, 403, 403],
+    [undefined, 401, 401, 401],
+  ])("%s: list approvals %i, show %i, approve, deny, comment %i", async (token, list, show, decide) => {
+    const path = `/api/v1/approvals/${APPROVAL}`;
+    expect((await ask("/api/v1/approvals", token)).status).toBe(list);
+    expect((await ask(path, token)).status).toBe(show);
+    for (const verb of ["approve", "deny"])
+      expect((await ask(`${path}/${verb}`, token, "POST")).status).toBe(decide);
+    const said = recorder.calls.filter((call) => /^(approve|deny),/.test(String(call)));
+    expect(said).toHaveLength(decide === 200 ? 2 : 0);
+  });
+
+  test.each<[string, number, typeof login]>([
+    ["just now", 200, { authenticatedAt: NOW - 300_000 }],
+    ["too long ago", 403, { authenticatedAt: NOW - 300_001 }],
+    ["too long ago, with a token of just now", 403, { authenticatedAt: NOW - 300_001, issuedAt: NOW }],
+    ["nobody says when, with a token of just now", 200, { issuedAt: NOW }],
+    ["nobody says when, with an old token", 403, { issuedAt: NOW - 300_001 }],
+    ["nobody says when", 403, {}],
+  ])("somebody who logged in %s may decide: %i", async (_, status, said) => {
+    login = said;
+    for (const verb of ["approve", "deny"])
+      expect((await ask(`/api/v1/approvals/${APPROVAL}/${verb}`, "approver", "POST")).status).toBe(status);
+    expect((await ask(`/api/v1/approvals/${APPROVAL}`, "approver")).status).toBe(200);
   });
 
   test("a token as a Basic password is refused: browsers send those by themselves", async () => {

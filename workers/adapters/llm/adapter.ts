@@ -73,6 +73,8 @@ export const llmAdapter: Adapter<LlmOperation> = {
   refuse: refuseLlm,
 };
 
+const NOT_AGAIN: ReadonlySet<string> = new Set(["denied", "malformed", "approval_pending", "approval_over"]);
+
 /** Errors as the provider says them. SDKs try some again by themselves; a no of policy is not worth that. */
 export function refuseLlm(
   refusal: Refusal,
@@ -81,7 +83,7 @@ export function refuseLlm(
 ): Response {
   const { code, status } = refusal;
   const headers = new Headers({ "content-type": "application/json", "cache-control": "no-store" });
-  if (code === "denied" || code === "malformed") headers.set("x-should-retry", "false");
+  if (NOT_AGAIN.has(code)) headers.set("x-should-retry", "false");
   if (refusal.later !== undefined) headers.set("retry-after", String(refusal.later));
   if (code === "unauthenticated") headers.set("www-authenticate", 'Bearer realm="steno"');
   return new Response(JSON.stringify(apiOf(request, path).error(refusal)), { status, headers });

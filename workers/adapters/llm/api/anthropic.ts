@@ -48,6 +48,8 @@ const ERRORS: Partial<Record<RefusalCode, string>> = {
   session_ended: "invalid_request_error",
   unauthenticated: "authentication_error",
   denied: "permission_error",
+  approval_pending: "permission_error",
+  approval_over: "permission_error",
   not_yours: "permission_error",
   unknown_connection: "not_found_error",
   unknown_path: "not_found_error",

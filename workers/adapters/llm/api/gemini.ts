@@ -53,6 +53,8 @@ const STATUS: Partial<Record<RefusalCode, string>> = {
   too_large: "INVALID_ARGUMENT",
   unauthenticated: "UNAUTHENTICATED",
   denied: "PERMISSION_DENIED",
+  approval_pending: "PERMISSION_DENIED",
+  approval_over: "PERMISSION_DENIED",
   not_yours: "PERMISSION_DENIED",
   unknown_connection: "NOT_FOUND",
   unknown_path: "NOT_FOUND",

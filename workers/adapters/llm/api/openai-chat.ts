@@ -58,6 +58,8 @@ const ERRORS: Partial<Record<RefusalCode, string>> = {
   unknown_path: "invalid_request_error",
   unauthenticated: "authentication_error",
   denied: "permission_error",
+  approval_pending: "permission_error",
+  approval_over: "permission_error",
   not_yours: "permission_error",
   rate_limited: "rate_limit_error",
 };
