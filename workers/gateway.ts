@@ -6,6 +6,7 @@ import { ConnectionName, mintExchangeId } from "#durable/format/ids.ts";
 import type { Principal } from "#durable/format/principal.ts";
 import type { Adapter, Incoming } from "./adapters/adapter.ts";
 import { gitAdapter } from "./adapters/git/adapter.ts";
+import { hooksAdapter } from "./adapters/hooks/adapter.ts";
 import { httpAdapter } from "./adapters/http/adapter.ts";
 import { llmAdapter } from "./adapters/llm/adapter.ts";
 import { sessionRoutes } from "./api/sessions.ts";
@@ -23,6 +24,7 @@ const adapters: Readonly<Record<ConnectionKind, Adapter>> = {
   git: gitAdapter as Adapter,
   http: httpAdapter as Adapter,
   llm: llmAdapter as Adapter,
+  hooks: hooksAdapter as Adapter,
 };
 
 type Answer = (request: Request, ctx: ExecutionContext) => Promise<Response>;

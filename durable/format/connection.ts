@@ -1,8 +1,8 @@
-/** A configured upstream of one kind, as everything but the egress isolate sees it: without its credential. */
+/** A configured upstream of one kind, as everything but the egress isolate sees it: without its credential. Hooks have none. */
 import * as v from "valibot";
 import { ConnectionName } from "./ids.ts";
 
-export const ConnectionKind = v.picklist(["git", "http", "llm"]);
+export const ConnectionKind = v.picklist(["git", "http", "llm", "hooks"]);
 export type ConnectionKind = v.InferOutput<typeof ConnectionKind>;
 
 /** What is kept of bodies. The operation itself is always recorded. */

@@ -170,10 +170,26 @@ export type MaskFrame = { readonly k: "mask"; readonly x: ExchangeId; readonly d
   Mask,
   "sha256"
 > & { readonly digest: string };
+/** What an agent's hook told: which event of which call, how much, never a word of it. */
+export type HookFrame = {
+  readonly k: "hook";
+  readonly x: ExchangeId;
+  readonly event: string;
+  /** The agent's own ids: of its turn, and of the tool call. */
+  readonly generation?: string;
+  readonly call?: string;
+  readonly tool?: string;
+  readonly model?: string;
+  readonly version?: string;
+  /** How it ended, of events that say so. */
+  readonly status?: string;
+  /** Bytes of each text it brought, by name; of edits also how many. */
+  readonly sizes: Readonly<Record<string, number>>;
+};
 /** Frames that say what the bodies of an exchange contain, or did. */
-export type Content = GitFrame | LlmFrame | MaskFrame;
+export type Content = GitFrame | LlmFrame | MaskFrame | HookFrame;
 /** The same before its exchange is known. */
-export type Contained = GitContained | OmitX<LlmFrame>;
+export type Contained = GitContained | OmitX<LlmFrame> | OmitX<HookFrame>;
 export type GitContained = Omit<GitFrame, "x">;
 type OmitX<T> = T extends unknown ? Omit<T, "x"> : never;
 /** An exchange waits until these have approved what `digest` binds: see `bindingOf`. */
@@ -221,6 +237,7 @@ export type Frame =
   | MaskFrame
   | HoldFrame
   | ApprovalFrame
+  | HookFrame
   | GapFrame
   | SessionEnd
   | SessionTruncated;

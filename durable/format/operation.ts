@@ -137,4 +137,33 @@ export type LlmUsage = { readonly input?: number; readonly output?: number; read
 /** `size` is that of the arguments, in bytes. */
 export type LlmCall = { readonly id: string; readonly name: string; readonly size: number };
 
-export type Operation = GitOperation | HttpRequest | LlmOperation | Unknown;
+/** What an agent tells by its hooks before it does something (a no stops it), or when it has been done. */
+export type HookAction =
+  | "shell.exec"
+  | "file.read"
+  | "file.write"
+  | "file.delete"
+  | "mcp.call"
+  | "tool.use"
+  | "web.fetch"
+  | "agent.start"
+  | "prompt.submit"
+  | "session.start"
+  | "session.end"
+  | "shell.result"
+  | "file.edited"
+  | "mcp.result"
+  | "tool.result"
+  | "agent.response"
+  | "agent.thought"
+  | "agent.stop"
+  | "agent.compact";
+export type HookOperation = {
+  readonly kind: HookAction;
+  /** As the agent names it: `beforeShellExecution`, `PreToolUse`. */
+  readonly event: string;
+  /** What it is about, cut to a line's worth: programs, a path, a tool, a host. The recorded body has all of it. */
+  readonly about?: string;
+};
+
+export type Operation = GitOperation | HttpRequest | LlmOperation | HookOperation | Unknown;

@@ -105,7 +105,7 @@ function inTheClear({ listen, connections, issuers }: Settings): Finding[] {
       ),
     ...connections
       .filter(
-        ({ upstream, credential }) => credential && upstream.scheme === "http" && !isLoopback(upstream.host),
+        ({ upstream, credential }) => credential && upstream?.scheme === "http" && !isLoopback(upstream.host),
       )
       .map(({ name }) => warning(`upstream ${name}`, "gets its credential in the clear: use https://")),
     ...issuers

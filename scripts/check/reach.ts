@@ -10,6 +10,7 @@ const TIMEOUT_MS = 5000;
 export async function upstreams({ connections }: Settings): Promise<Finding[]> {
   return Promise.all(
     connections.map(async ({ name, upstream }) => {
+      if (!upstream) return ok(`hooks ${name}`, "are answered here: they have no upstream");
       const at = `upstream ${name}`;
       try {
         if (upstream.scheme === "git") {

@@ -6,7 +6,7 @@ import { error, type Finding, warning } from "./finding.ts";
 import { type KeyPath, locate } from "./locate.ts";
 import { maskProblems } from "./mask.ts";
 import { nearest } from "./nearest.ts";
-import { ARCHIVE_KEYS, File, LATER_KINDS, LATER_TABLES, TABLES, type Table } from "./schema.ts";
+import { ARCHIVE_KEYS, File, HOOK_AGENTS, LATER_KINDS, LATER_TABLES, TABLES, type Table } from "./schema.ts";
 import { parseSecretRef } from "./secret.ts";
 import { showAddress } from "./values.ts";
 
@@ -175,19 +175,12 @@ function* contradictions(file: File, base: string): Generator<Problem> {
     const first = file.connections.findIndex(({ name }) => name === connection.name);
     if (first < i)
       yield { path: [...path, "name"], text: `there is already a connection named "${connection.name}"` };
-    if (connection.upstream.scheme === "git" && connection.credential !== undefined) {
-      yield { path: [...path, "credential"], text: "a git:// upstream takes no credential" };
-    }
+    yield* upstreamProblems(connection, path);
     if (connection.kind === "git" && connection.mask.length > 0) {
       const text =
         "mask has no effect on a git connection: packs are never changed; deny by findings instead";
       yield { path: [...path, "mask"], text };
     }
-    if (connection.upstream.scheme === "git" && connection.kind !== "git")
-      yield {
-        path: [...path, "upstream"],
-        text: `a connection of kind ${connection.kind} needs http:// or https://`,
-      };
     if ((connection.scheme === "header") !== (connection.header !== undefined))
       yield {
         path: [...path, "header"],
@@ -212,6 +205,34 @@ function* contradictions(file: File, base: string): Generator<Problem> {
   }
   if (file.session.idle_seconds > file.session.max_seconds) {
     yield { path: ["session", "idle_seconds"], text: "idle_seconds must not exceed max_seconds" };
+  }
+}
+
+/** Hooks have no upstream, everything else has one. */
+function* upstreamProblems(
+  { kind, name, upstream, credential }: File["connections"][number],
+  path: KeyPath,
+): Generator<Problem> {
+  if (kind === "hooks") {
+    if (!HOOK_AGENTS.includes(name)) {
+      const text = `a connection of kind hooks is named after its agent: ${HOOK_AGENTS.join(" or ")}`;
+      yield { path: [...path, "name"], text };
+    }
+    if (upstream !== undefined || credential !== undefined) {
+      const key = upstream === undefined ? "credential" : "upstream";
+      yield { path: [...path, key], text: "hooks have no upstream: the answer to a hook is the decision" };
+    }
+    return;
+  }
+  if (upstream === undefined) {
+    yield { path: [...path, "upstream"], text: "upstream is missing" };
+    return;
+  }
+  if (upstream.scheme === "git" && credential !== undefined)
+    yield { path: [...path, "credential"], text: "a git:// upstream takes no credential" };
+  if (upstream.scheme === "git" && kind !== "git") {
+    const text = `a connection of kind ${kind} needs http:// or https://`;
+    yield { path: [...path, "upstream"], text };
   }
 }
 

@@ -117,7 +117,7 @@ const evidence = v.object({
 const connection = v.object({
   name: ConnectionName,
   kind: v.picklist(ConnectionKind.options, `must be one of ${ConnectionKind.options.join(", ")}`),
-  upstream: GitUrl,
+  upstream: v.exactOptional(GitUrl),
   credential: v.exactOptional(v.string()),
   scheme: v.optional(CredentialScheme, "basic"),
   header: v.exactOptional(v.pipe(v.string(), v.regex(/^[A-Za-z0-9-]{1,64}$/, "is not the name of a header"))),
@@ -190,7 +190,10 @@ export const TABLES: readonly Table[] = [
 export const LATER_TABLES: readonly string[] = ["cluster", "identity.saml"];
 
 /** Connection kinds of ARCHITECTURE §5 that are not there yet. */
-export const LATER_KINDS: readonly string[] = ["mcp", "hooks"];
+export const LATER_KINDS: readonly string[] = ["mcp"];
+
+/** Names of connections of kind hooks: the agents whose hooks are understood. */
+export const HOOK_AGENTS: readonly string[] = ["cursor", "claude"];
 
 /** Keys of one archive kind only; the other kind does not know them. */
 export const ARCHIVE_KEYS = { s3: keysOf(s3), directory: keysOf(directory) } as const;

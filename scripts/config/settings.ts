@@ -66,7 +66,8 @@ export type ConnectionSettings = {
   readonly mask: readonly string[];
   readonly bodies: Bodies;
   readonly inspect: Inspect;
-  readonly upstream: Remote;
+  /** Absent for hooks, whose answer is the decision. */
+  readonly upstream?: Remote;
   readonly credential?: { readonly secret: SecretRef; readonly scheme: Scheme; readonly header?: string };
 };
 
@@ -210,7 +211,7 @@ function approvalsOf({ url, ...times }: File["approvals"]): Settings["approvals"
 
 function connectionOf(connection: File["connections"][number], base: string): ConnectionSettings {
   const { name, kind, bodies, inspect, mask, upstream, credential, scheme, header } = connection;
-  const plain = { name, kind, bodies, inspect, mask, upstream };
+  const plain = { name, kind, bodies, inspect, mask, ...(upstream && { upstream }) };
   if (credential === undefined) return plain;
   const field = header === undefined ? {} : { header: header.toLowerCase() };
   return { ...plain, credential: { secret: secret(credential, base), scheme, ...field } };

@@ -121,5 +121,7 @@ function reached(kind: ConnectionKind, name: string, gateway: string): string {
       return `http ${name}: ${base}/… with "Authorization: Bearer $STENO_TOKEN"`;
     case "llm":
       return `llm ${name}: base URL ${base}/v1 for OpenAI's clients, ${base} for Anthropic's and Gemini's; the API key is $STENO_TOKEN`;
+    case "hooks":
+      return `hooks of ${name}: scripts/hook/shim.sh ${name} <event>, which posts to ${base}`;
   }
 }

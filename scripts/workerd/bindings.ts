@@ -54,7 +54,7 @@ export function settingsOf(service: ServiceName, settings: Settings, digests: Di
         bodies,
         inspect,
         mask: [...mask],
-        host: upstream.host,
+        ...(upstream && { host: upstream.host }),
       }));
       return v.parse(GatewaySettings, {
         connections,
@@ -70,14 +70,12 @@ export function settingsOf(service: ServiceName, settings: Settings, digests: Di
       return v.parse(EvaluatorSettings, { pollSeconds: settings.policy.pollSeconds });
     case "egress":
       return v.parse(EgressSettings, {
-        connections: settings.connections.map(({ name, kind, upstream, credential }, i) => ({
-          name,
-          kind,
-          transport: upstream.scheme === "git" ? "git-daemon" : "http",
-          base: upstream.base,
-          upstream: `UPSTREAM_${i}`,
-          ...(credential === undefined ? {} : { credential: credentialOf(credential, `CREDENTIAL_${i}`) }),
-        })),
+        connections: settings.connections.flatMap(({ name, kind, upstream, credential }, i) => {
+          if (!upstream) return [];
+          const transport = upstream.scheme === "git" ? "git-daemon" : "http";
+          const secret = credential && { credential: credentialOf(credential, `CREDENTIAL_${i}`) };
+          return [{ name, kind, transport, base: upstream.base, upstream: `UPSTREAM_${i}`, ...secret }];
+        }),
         issuers: issuersOf(settings).map(({ bindings: _, ...issuer }) => issuer),
         stallSeconds,
       });
@@ -205,7 +203,7 @@ function egressAdded(settings: Settings): Added {
     services.push({ kind: "external", name: service, address: addressOf(to), transport: transportOf(to) });
   };
   for (const [i, { name, upstream, credential }] of settings.connections.entries()) {
-    reach(`UPSTREAM_${i}`, upstream);
+    if (upstream) reach(`UPSTREAM_${i}`, upstream);
     if (credential === undefined) continue;
     const variable = `STENO_CREDENTIAL_${i}`;
     bindings.push({ name: `CREDENTIAL_${i}`, kind: "environment", variable });

@@ -54,6 +54,12 @@ export type Inspected<Op extends Operation = Operation, F extends Contained = Co
   readonly named?: (part: string) => string | undefined;
   /** Set when the request alone does not tell all that a decision needs. */
   readonly unsettled?: Unsettled<Op, F>;
+  /** What an approval of it is bound to, where the body has members that differ each time the same is asked. */
+  readonly content?: string;
+  /** The conversation it belongs to, where the body says so; a header that says another is refused. */
+  readonly conversation?: string;
+  /** Set when the session ends once this has been answered. */
+  readonly follows?: "end";
 };
 
 /** Reads an answer and says what it was. It changes nothing, and never throws: what it cannot read it leaves. */
@@ -67,7 +73,7 @@ export interface Hearing {
 /** A request that is not what it should be: what was read of it is recorded, then `flaw` is the refusal. */
 export type Flawed<Op extends Operation = Operation> = Pick<
   Inspected<Op>,
-  "abridged" | "outgoing" | "body"
+  "abridged" | "outgoing" | "body" | "reading"
 > & {
   readonly operation: Op | Unknown;
   readonly flaw: unknown;

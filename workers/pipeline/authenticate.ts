@@ -2,7 +2,7 @@
 import * as v from "valibot";
 import { SessionId } from "#durable/format/ids.ts";
 import { Refusal } from "#durable/format/refusal.ts";
-import type { Authenticated, Means, Received } from "./exchange.ts";
+import type { Authenticated, Looked, Means, Received } from "./exchange.ts";
 
 export async function authenticate(received: Received, means: Means): Promise<Authenticated> {
   const { request } = received.incoming;
@@ -22,6 +22,16 @@ export async function authenticate(received: Received, means: Means): Promise<Au
     ...(session ? { session: session.output } : {}),
   };
   return { ...received, principal, opening };
+}
+
+/** Into the session of the conversation that the request itself names, as a hook does. */
+export function conversing<T extends Looked>(looked: T): T {
+  const { inspected, opening } = looked;
+  const said = "conversation" in inspected ? printable(inspected.conversation ?? null) : undefined;
+  if (said === undefined) return looked;
+  if (opening.conversation !== undefined && opening.conversation !== said)
+    throw new Refusal("malformed", "the header names another conversation than the body");
+  return { ...looked, opening: { ...opening, conversation: said } };
 }
 
 /** Where clients say which of their conversations a request belongs to: ours first, then Claude Code, Codex, opencode. */

@@ -1,11 +1,12 @@
 /** The sentence. Nothing else knows the order, and nothing else catches refusals. */
+import { granted } from "#workers/wire/problem.ts";
 import { refuse } from "./answer/refuse.ts";
 import { release } from "./answer/release.ts";
-import { authenticate } from "./authenticate.ts";
+import { authenticate, conversing } from "./authenticate.ts";
 import { spool } from "./body/spool.ts";
 import { clear } from "./clear.ts";
 import { judge } from "./decision/judge.ts";
-import type { Looked, Means, Reached, Read, Received } from "./exchange.ts";
+import type { Forwarded, Looked, Means, Reached, Read, Received } from "./exchange.ts";
 import { forward } from "./forward.ts";
 import { inRecord } from "./hold/held.ts";
 import { hold } from "./hold/hold.ts";
@@ -19,7 +20,9 @@ export async function run(received: Received, means: Means): Promise<Response> {
     reached = authenticated;
     const resolved = resolve(authenticated, means);
     reached = resolved;
-    const looked = { ...resolved, inspected: await resolved.adapter.inspect(resolved.incoming) };
+    const inspected = { ...resolved, inspected: await resolved.adapter.inspect(resolved.incoming) };
+    reached = inspected;
+    const looked = conversing(inspected);
     reached = looked;
     const spooled = await spool(sound(looked), means);
     reached = spooled;
@@ -35,9 +38,23 @@ export async function run(received: Received, means: Means): Promise<Response> {
       return await hold(kept, means);
     }
     const forwarded = await forward(clear(recorded), means);
-    return await release(forwarded, means);
+    const released = await release(forwarded, means);
+    await follow(forwarded, means);
+    return released;
   } catch (thrown) {
     return refuse(thrown, reached, means);
+  }
+}
+
+/** Ends the session where this was the last of it. It is answered by then: what goes wrong here ends when it is idle. */
+async function follow({ inspected, session, principal }: Forwarded, means: Means): Promise<void> {
+  if (inspected.follows === undefined) return;
+  try {
+    granted(await means.append.end(principal, session));
+  } catch (cause) {
+    console.error(
+      JSON.stringify({ level: "alert", code: "session_not_ended", session, cause: String(cause) }),
+    );
   }
 }
 

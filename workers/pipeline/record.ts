@@ -2,10 +2,14 @@
 import type { Decision, RecordedDecision } from "#durable/format/decision.ts";
 import type { Content } from "#durable/format/frame.ts";
 import { recordable } from "#durable/format/question/asked.ts";
+import type { ContextValue, Question } from "#durable/format/question/question.ts";
 import type { RequestBody, RequestTape } from "#durable/format/tape.ts";
+import type { Rules } from "#workers/mask/pattern/scan.ts";
+import { maskerFor } from "#workers/mask/reading.ts";
+import { concat } from "#workers/mask/stream/out.ts";
 import type { Body } from "#workers/wire/body.ts";
 import { granted } from "#workers/wire/problem.ts";
-import type { Decided, Masked, Means, Read, Recorded } from "./exchange.ts";
+import type { Masked, Means, Read, Recorded } from "./exchange.ts";
 
 /** Letters of reasons that a decision frame, which is one line, has room for. */
 const REASON_MAX = 4_000;
@@ -54,10 +58,24 @@ export function requestTape({ x, connection, inspected }: Read): Omit<RequestTap
 }
 
 /** With what was asked, so that another policy set can be asked the same later. */
-function withQuestions(decision: Decision, { principal, facts, inspected }: Decided): RecordedDecision {
-  const { questions } = inspected;
+function withQuestions(decision: Decision, { principal, facts, inspected, rules }: Masked): RecordedDecision {
+  const questions = rules ? inspected.questions.map((one) => hidden(one, rules)) : inspected.questions;
   const room = MEMBERS_MAX - new TextEncoder().encode(JSON.stringify(decision)).byteLength;
   return { ...decision, asked: recordable({ groups: principal.groups, facts, questions }, room) };
+}
+
+/** What is hidden in the body is hidden in the question too: a command stands in both. */
+function hidden(question: Question, rules: Rules): Question {
+  const masked = (text: string): string => {
+    const masker = maskerFor("text", rules);
+    const shown = concat([masker.push(new TextEncoder().encode(text)), masker.end()]);
+    return new TextDecoder().decode(shown);
+  };
+  const context = Object.entries(question.context).map(([name, value]): [string, ContextValue] => [
+    name,
+    typeof value === "string" ? masked(value) : typeof value === "object" ? value.map(masked) : value,
+  ]);
+  return { ...question, context: Object.fromEntries(context) };
 }
 
 export function known(body: Body): RequestBody {

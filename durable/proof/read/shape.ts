@@ -98,13 +98,14 @@ const SHAPES = {
     by: v.optional(v.looseObject({ issuer: Text, subject: Text, groups: v.array(Text) })),
     text: v.optional(Text),
   }),
+  hook: v.looseObject({ x: Text, event: Text }),
   gap: v.looseObject({ cause: Text, exchanges: v.array(Text), missing: Text }),
   "session.end": v.looseObject({ reason: Text }),
   "session.truncated": v.looseObject({ cause: Text, lastDurable: v.number(), exchanges: v.array(Text) }),
 } as const satisfies Record<Frame["k"], v.GenericSchema>;
 
 /** Kinds of EVIDENCE §1 whose members nothing here relies on. */
-const OTHERS = new Set(["hook", "read"]);
+const OTHERS = new Set(["read"]);
 
 export type Shaped = { readonly frame: Frame } | { readonly kind: string } | { readonly wrong: string };
 

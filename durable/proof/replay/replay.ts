@@ -119,6 +119,7 @@ class Replay {
       case "mask":
       case "hold":
       case "approval":
+      case "hook":
         this.#draft(frame.x, place).others.push({ ...place, kind: frame.k, json: { ...frame } });
         break;
       case "data": {

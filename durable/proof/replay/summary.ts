@@ -25,7 +25,7 @@ export function describeOperation({ request }: Exchange): { readonly kind: strin
   const repository = asText(operation["repository"]);
   if (updates.length > 0)
     return { kind, about: [repository, updates.map(describeUpdate).join(", ")].filter(Boolean).join(" ") };
-  const named = ["repository", "tool", "name", "uri", "model", "command", "path"].find(
+  const named = ["repository", "tool", "name", "uri", "model", "command", "path", "about"].find(
     (member) => typeof operation[member] === "string",
   );
   return { kind, about: named ? asText(operation[named]) : request.path };

@@ -30,4 +30,13 @@ const withFound = (
   findings: readonly string[],
   severity: number,
   inspected: boolean,
-): Question => ({ ...question, context: { ...question.context, findings, severity, inspected } });
+): Question => ({
+  ...question,
+  context: {
+    ...question.context,
+    findings,
+    severity,
+    // An adapter that could not tell what it touches says so itself.
+    inspected: inspected && question.context["inspected"] !== false,
+  },
+});

@@ -14,7 +14,8 @@ const PASSING =
 export function bindingOf({ principal, connection, inspected }: Recorded): string {
   const { operation, outgoing, body } = inspected;
   const content =
-    operation.kind === "git.push"
+    inspected.content ??
+    (operation.kind === "git.push"
       ? {
           repository: operation.repository,
           updates: operation.updates.map(({ ref, old, new: next }) => [ref, old, next]),
@@ -26,7 +27,7 @@ export function bindingOf({ principal, connection, inspected }: Recorded): strin
           path: outgoing.path,
           headers: outgoing.headers.filter(([name]) => !PASSING.test(name)).toSorted(byName),
           body: digestOf(body),
-        };
+        });
   const bound = [
     "steno approval v1",
     principalKey(principal),

@@ -102,6 +102,7 @@ class Slimming {
       case "mask":
       case "hold":
       case "approval":
+      case "hook":
       case "gap":
       case "session.end":
       case "session.truncated":

@@ -68,7 +68,8 @@ export class Exchanges {
       case "llm":
       case "mask":
       case "hold":
-      case "approval": {
+      case "approval":
+      case "hook": {
         const exchange = this.#live.get(frame.x);
         if (exchange) seeIn(exchange, frame, exchange.excused ? () => undefined : say);
         else say("exchange_order", `a ${frame.k} frame before the request of ${frame.x}`);
@@ -105,7 +106,7 @@ const words = (dir: Direction): string => (dir === "c2s" ? "request" : "response
 
 type Within = Extract<
   Frame,
-  { readonly k: "decision" | "response" | "data" | "git" | "llm" | "mask" | "hold" | "approval" }
+  { readonly k: "decision" | "response" | "data" | "git" | "llm" | "mask" | "hold" | "approval" | "hook" }
 >;
 type Say = (code: Parameters<Report>[0], message: string) => void;
 
@@ -141,6 +142,7 @@ function seeIn(exchange: Exchange, frame: Within, say: Say): void {
     case "git":
     case "llm":
     case "mask":
+    case "hook":
       break;
   }
 }

@@ -34,6 +34,7 @@ export function count(counts: Counts, frame: Frame | undefined): void {
     case "mask":
     case "hold":
     case "approval":
+    case "hook":
     case "session.end":
     case "session.truncated":
       break;
