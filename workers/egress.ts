@@ -130,7 +130,9 @@ async function dispatch(
   headers.set("host", base.host);
   const ticket = connection.kind === "git" ? await ticketOf(claims, tickets()) : undefined;
   for (const [name, value] of ticket?.headers ?? []) headers.set(name, value);
-  const url = ticket?.url ?? `${base.origin}${base.pathname.replace(/\/$/, "")}${claims.path}`;
+  // An MCP server is one address: what is below it is nothing.
+  const below = connection.kind === "mcp" && claims.path === "/" ? "" : claims.path;
+  const url = ticket?.url ?? `${base.origin}${base.pathname.replace(/\/$/, "")}${below}`;
   const response = await upstream.fetch(url, {
     method: claims.method,
     headers,

@@ -9,6 +9,7 @@ import { gitAdapter } from "./adapters/git/adapter.ts";
 import { hooksAdapter } from "./adapters/hooks/adapter.ts";
 import { httpAdapter } from "./adapters/http/adapter.ts";
 import { llmAdapter } from "./adapters/llm/adapter.ts";
+import { mcpAdapter } from "./adapters/mcp/adapter.ts";
 import { sessionRoutes } from "./api/sessions.ts";
 import { type Env, gatewayEnv } from "./env.ts";
 import { apiToken, carriedToken } from "./identity/carrier.ts";
@@ -25,6 +26,7 @@ const adapters: Readonly<Record<ConnectionKind, Adapter>> = {
   http: httpAdapter as Adapter,
   llm: llmAdapter as Adapter,
   hooks: hooksAdapter as Adapter,
+  mcp: mcpAdapter as Adapter,
 };
 
 type Answer = (request: Request, ctx: ExecutionContext) => Promise<Response>;
@@ -68,7 +70,12 @@ function host(raw: Env): Answer {
     random,
     meanwhile: (work) => ctx.waitUntil(work),
   });
-  const app = sessionRoutes({ append: env.append, hold: env.hold, authenticate });
+  const app = sessionRoutes({
+    append: env.append,
+    hold: env.hold,
+    authenticate,
+    issuers: env.settings.issuers.map(({ issuer }) => issuer),
+  });
   return async (request, ctx) => {
     const received = receive(request, now(), random, { stallSeconds: env.settings.stallSeconds, detectors });
     return received ? run(received, means(ctx)) : app.fetch(request, raw, ctx);
@@ -81,6 +88,9 @@ function tokenOf({ headers, url }: Request): string {
   return pathname.startsWith("/llm/") ? apiToken(headers, search) : carriedToken(headers);
 }
 
+/** The same servers for clients that hold a token and are not to be told how to sign in. */
+const MCP_TOKEN = "mcp-token";
+
 /** An exchange when the URL is `/<kind>/<connection>/…`; undefined for the gateway's own paths. */
 function receive(
   request: Request,
@@ -89,7 +99,8 @@ function receive(
   means: Pick<Incoming, "stallSeconds" | "detectors">,
 ): Received | undefined {
   const { pathname, search } = new URL(request.url);
-  const [, kind = "", named = ""] = pathname.split("/", 3);
+  const [, mount = "", named = ""] = pathname.split("/", 3);
+  const kind = mount === MCP_TOKEN ? "mcp" : mount;
   const parsed = v.safeParse(ConnectionName, named);
   if (!Object.hasOwn(adapters, kind) || !parsed.success) return undefined;
   const name = parsed.output;
@@ -97,7 +108,7 @@ function receive(
   const incoming: Incoming = {
     request,
     connection: { name, kind: adapter.kind, bodies: "full" },
-    path: pathname.slice(kind.length + name.length + 2) || "/",
+    path: pathname.slice(mount.length + name.length + 2) || "/",
     query: search,
     ...means,
   };

@@ -2,7 +2,7 @@
 import * as v from "valibot";
 import { ConnectionName } from "./ids.ts";
 
-export const ConnectionKind = v.picklist(["git", "http", "llm", "hooks"]);
+export const ConnectionKind = v.picklist(["git", "http", "llm", "mcp", "hooks"]);
 export type ConnectionKind = v.InferOutput<typeof ConnectionKind>;
 
 /** What is kept of bodies. The operation itself is always recorded. */

@@ -4,7 +4,7 @@ import type { Approvers, RecordedDecision } from "./decision.ts";
 import type { NotBefore } from "./head.ts";
 import type { ApprovalId, ConnectionName, ExchangeId, SessionId } from "./ids.ts";
 import type { Finding, Mask } from "./mask/finding.ts";
-import type { LlmCall, LlmMessage, LlmUsage, Operation, RefUpdate } from "./operation.ts";
+import type { LlmCall, LlmMessage, LlmUsage, McpMessage, Operation, RefUpdate } from "./operation.ts";
 import type { Principal } from "./principal.ts";
 
 /** Longest line, without its LF. */
@@ -162,6 +162,16 @@ export type LlmFrame = { readonly k: "llm"; readonly x: ExchangeId } & (
       readonly omitted?: number;
     }
 );
+/** Messages of MCP in a body (`c2s` one, `s2c` as many as came), by shape and size, never what they say. */
+export type McpFrame = {
+  readonly k: "mcp";
+  readonly x: ExchangeId;
+  readonly dir: Direction;
+  readonly read: "all" | "part";
+  readonly messages: readonly McpMessage[];
+  /** How many more there were. */
+  readonly omitted?: number;
+};
 /**
  * What was hidden of a body on its way: `len` bytes of its text, whose keyed digest is `digest`. What stands for them begins
  * at `off` of the body as it passed. Until the recorder has keyed it, `digest` is SHA-256 alone.
@@ -187,9 +197,9 @@ export type HookFrame = {
   readonly sizes: Readonly<Record<string, number>>;
 };
 /** Frames that say what the bodies of an exchange contain, or did. */
-export type Content = GitFrame | LlmFrame | MaskFrame | HookFrame;
+export type Content = GitFrame | LlmFrame | McpFrame | MaskFrame | HookFrame;
 /** The same before its exchange is known. */
-export type Contained = GitContained | OmitX<LlmFrame> | OmitX<HookFrame>;
+export type Contained = GitContained | OmitX<LlmFrame> | Omit<McpFrame, "x"> | OmitX<HookFrame>;
 export type GitContained = Omit<GitFrame, "x">;
 type OmitX<T> = T extends unknown ? Omit<T, "x"> : never;
 /** An exchange waits until these have approved what `digest` binds: see `bindingOf`. */
@@ -234,6 +244,7 @@ export type Frame =
   | DataFrame
   | GitFrame
   | LlmFrame
+  | McpFrame
   | MaskFrame
   | HoldFrame
   | ApprovalFrame

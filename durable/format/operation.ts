@@ -166,4 +166,52 @@ export type HookOperation = {
   readonly about?: string;
 };
 
-export type Operation = GitOperation | HttpRequest | LlmOperation | HookOperation | Unknown;
+/** One JSON-RPC message. A request has id and method, a notification a method, a reply an id and maybe an error. */
+export type McpMessage = {
+  readonly id?: string | number;
+  readonly method?: string;
+  /** Tool, prompt or resource. */
+  readonly name?: string;
+  /** JSON-RPC's code of an error. */
+  readonly error?: number;
+  /** Of a tool's result: that it says it failed. */
+  readonly failed?: true;
+  /** Bytes of params, result or error. */
+  readonly size: number;
+};
+
+/** A message of MCP. `kind` is the policy's action for its method; `stream` and `end` are GET and DELETE of the session. */
+export type McpOperation = {
+  readonly kind: McpAction;
+  /** As in the message; empty for a reply, a stream and an end. */
+  readonly method: string;
+  /** Of a request: what its answer refers to. */
+  readonly id?: string | number;
+  /** The tool, prompt or resource it is about. */
+  readonly name?: string;
+  /** Revision of the protocol, from `MCP-Protocol-Version`. */
+  readonly version?: string;
+};
+export type McpAction =
+  | "mcp.initialize"
+  | "mcp.server/discover"
+  | "mcp.ping"
+  | "mcp.tools/list"
+  | "mcp.resources/list"
+  | "mcp.resources/templates/list"
+  | "mcp.prompts/list"
+  | "mcp.tools/call"
+  | "mcp.resources/read"
+  | "mcp.resources/subscribe"
+  | "mcp.resources/unsubscribe"
+  | "mcp.prompts/get"
+  | "mcp.completion/complete"
+  | "mcp.logging/setLevel"
+  | "mcp.tasks"
+  | "mcp.notification"
+  | "mcp.reply"
+  | "mcp.stream"
+  | "mcp.end"
+  | "mcp.other";
+
+export type Operation = GitOperation | HttpRequest | LlmOperation | McpOperation | HookOperation | Unknown;

@@ -6,7 +6,7 @@ import { error, type Finding, warning } from "./finding.ts";
 import { type KeyPath, locate } from "./locate.ts";
 import { maskProblems } from "./mask.ts";
 import { nearest } from "./nearest.ts";
-import { ARCHIVE_KEYS, File, HOOK_AGENTS, LATER_KINDS, LATER_TABLES, TABLES, type Table } from "./schema.ts";
+import { ARCHIVE_KEYS, File, HOOK_AGENTS, LATER_TABLES, TABLES, type Table } from "./schema.ts";
 import { parseSecretRef } from "./secret.ts";
 import { showAddress } from "./values.ts";
 
@@ -66,9 +66,6 @@ function* strangersIn(table: Table, value: unknown): Generator<Problem> {
         yield { path: here, text: `${unknown("key", key, table.keys)} (in ${name})` };
     }
     const kind = row["kind"];
-    if (name === "[[connections]]" && typeof kind === "string" && LATER_KINDS.includes(kind)) {
-      yield { path: [...path, "kind"], text: `kind "${kind}" is not available yet` };
-    }
     if (name === "[archive]" && (kind === "s3" || kind === "directory")) yield* misplaced(row, kind);
   }
 }

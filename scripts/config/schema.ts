@@ -189,9 +189,6 @@ export const TABLES: readonly Table[] = [
 /** Tables of the contract that are not there yet. */
 export const LATER_TABLES: readonly string[] = ["cluster", "identity.saml"];
 
-/** Connection kinds of ARCHITECTURE §5 that are not there yet. */
-export const LATER_KINDS: readonly string[] = ["mcp"];
-
 /** Names of connections of kind hooks: the agents whose hooks are understood. */
 export const HOOK_AGENTS: readonly string[] = ["cursor", "claude"];
 

@@ -119,6 +119,8 @@ function reached(kind: ConnectionKind, name: string, gateway: string): string {
       return `git clone with a token: git -c http.${gateway}/.extraHeader="Authorization: Bearer $STENO_TOKEN" clone ${base}/<repository>`;
     case "http":
       return `http ${name}: ${base}/… with "Authorization: Bearer $STENO_TOKEN"`;
+    case "mcp":
+      return `mcp ${name}: ${base} with sign-in, ${gateway}/mcp-token/${name} with "Authorization: Bearer $STENO_TOKEN"`;
     case "llm":
       return `llm ${name}: base URL ${base}/v1 for OpenAI's clients, ${base} for Anthropic's and Gemini's; the API key is $STENO_TOKEN`;
     case "hooks":

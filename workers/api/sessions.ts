@@ -16,6 +16,8 @@ export type SessionParts = {
   readonly hold: Hold;
   /** Of the agents' audience. Throws a Refusal. */
   readonly authenticate: (request: Request) => Promise<Principal>;
+  /** Who signs people in: what MCP's clients are led to. */
+  readonly issuers?: readonly string[];
   readonly log?: Log;
   /** How long a body may take. */
   readonly patienceMs?: number;
@@ -42,6 +44,13 @@ export function sessionRoutes(parts: SessionParts): App {
   const { append, authenticate } = parts;
   const app: App = new Hono();
   surface(app, { realm: "steno", log: parts.log ?? consoleLog });
+  app.get("/.well-known/oauth-protected-resource/mcp/:name{[a-z0-9-]+}", (context) =>
+    context.json({
+      resource: `${new URL(context.req.url).origin}/mcp/${context.req.param("name")}`,
+      authorization_servers: parts.issuers ?? [],
+      bearer_methods_supported: ["header"],
+    }),
+  );
   app.post(PATH, async (context) => {
     const principal = await authenticate(context.req.raw);
     const { client, conversation } = await openRequest(context.req.raw, parts.patienceMs ?? PATIENCE_MS);

@@ -74,6 +74,7 @@ const SHAPES = {
     ),
   }),
   llm: v.looseObject({ x: Text, dir: v.picklist(["c2s", "s2c"]) }),
+  mcp: v.looseObject({ x: Text, dir: v.picklist(["c2s", "s2c"]) }),
   mask: v.looseObject({
     x: Text,
     dir: v.picklist(["c2s", "s2c"]),

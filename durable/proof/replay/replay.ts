@@ -116,6 +116,7 @@ class Replay {
         this.#draft(frame.x, place).git.push(frame);
         break;
       case "llm":
+      case "mcp":
       case "mask":
       case "hold":
       case "approval":

@@ -141,8 +141,7 @@ describe("a configuration that is wrong", () => {
       "keys_access_key and keys_secret_key go together",
     ],
     [`${S3}keys_path = "./keys"`, 'keys_path does not apply to an archive of kind "s3"'],
-    [CONNECTION.replace('"git"', '"mcp"'), 'kind "mcp" is not available yet'],
-    [CONNECTION.replace('"git"', '"svn"'), "kind: must be one of git, http, llm"],
+    [CONNECTION.replace('"git"', '"svn"'), "kind: must be one of git, http, llm, mcp"],
     [CONNECTION + CONNECTION, 'there is already a connection named "p"'],
     [
       CONNECTION.replace("https:", "ssh:"),

@@ -96,6 +96,8 @@ class Slimming {
         return { frame: slimGit(frame) };
       case "decision":
         return { frame: slimDecision(frame) };
+      case "mcp":
+        return { frame: { k: "mcp", x: frame.x, dir: frame.dir, read: frame.read, messages: [] } };
       case "llm":
         return { frame: slimLlm(frame) };
       case "session.start":

@@ -66,6 +66,7 @@ export class Exchanges {
       case "data":
       case "git":
       case "llm":
+      case "mcp":
       case "mask":
       case "hold":
       case "approval":
@@ -106,7 +107,19 @@ const words = (dir: Direction): string => (dir === "c2s" ? "request" : "response
 
 type Within = Extract<
   Frame,
-  { readonly k: "decision" | "response" | "data" | "git" | "llm" | "mask" | "hold" | "approval" | "hook" }
+  {
+    readonly k:
+      | "decision"
+      | "response"
+      | "data"
+      | "git"
+      | "llm"
+      | "mcp"
+      | "mask"
+      | "hold"
+      | "approval"
+      | "hook";
+  }
 >;
 type Say = (code: Parameters<Report>[0], message: string) => void;
 
@@ -141,6 +154,7 @@ function seeIn(exchange: Exchange, frame: Within, say: Say): void {
       break;
     case "git":
     case "llm":
+    case "mcp":
     case "mask":
     case "hook":
       break;

@@ -31,6 +31,7 @@ export function count(counts: Counts, frame: Frame | undefined): void {
     case "response":
     case "git":
     case "llm":
+    case "mcp":
     case "mask":
     case "hold":
     case "approval":

@@ -1,0 +1,147 @@
+// MCP through a whole node: the official SDK's client before it, the official SDK's server behind it, the record beside it.
+import { Client } from "@modelcontextprotocol/sdk/client/index.js";
+import { StreamableHTTPClientTransport } from "@modelcontextprotocol/sdk/client/streamableHttp.js";
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
+import { endSessions } from "#test/support/git-site.ts";
+import { readRecording } from "#test/support/recording.ts";
+import { type McpTestServer, SECRET, startMcp } from "#test/support/servers/mcp.ts";
+import { type OidcServer, startOidc } from "#test/support/servers/oidc.ts";
+import { type Node, startNode } from "#test/support/steno.ts";
+
+const POLICY = `
+@id("tools") @mask("secrets") @reason("developers may use the tracker")
+permit (principal in Group::"developers", action in Action::"mcp", resource);
+@id("no-destroy") @reason("nothing is destroyed here")
+forbid (principal, action == Action::"mcp.tools/call", resource) when { resource.name == "destroy" };
+@id("no-secrets-out") @reason("not about that")
+forbid (principal, action == Action::"mcp.tools/call", resource) when { context.arguments.contains("text=forbidden words") };
+`;
+
+let oidc: OidcServer;
+let server: McpTestServer;
+let node: Node;
+let token: string;
+
+beforeAll(async () => {
+  [oidc, server] = await Promise.all([startOidc(), startMcp()]);
+  node = await startNode({
+    issuer: oidc.issuer,
+    connections: [{ name: "tracker", kind: "mcp", upstream: server.url }],
+    mask: { detectors: [] },
+    policies: { "mcp.cedar": POLICY },
+  });
+  token = await oidc.token({ sub: "alice", audience: "steno" });
+});
+beforeEach(() => {
+  server.called.length = 0;
+});
+afterAll(async () => {
+  await node?.stop();
+  await server?.stop();
+  await oidc?.stop();
+});
+
+async function connected(
+  url: string,
+  headers: Record<string, string> = { authorization: `Bearer ${token}` },
+) {
+  const client = new Client({ name: "cursor", version: "1.0.0" });
+  const transport = new StreamableHTTPClientTransport(new URL(url), { requestInit: { headers } });
+  await client.connect(transport as Parameters<Client["connect"]>[0]);
+  return client;
+}
+const mcp = () => `${node.gateway()}/mcp-token/tracker`;
+
+describe("the official client", () => {
+  test("sees through the gateway what it sees without it", async () => {
+    const [direct, through] = [await connected(server.url, {}), await connected(mcp())];
+    const all = async (client: Client) => ({
+      server: client.getServerVersion(),
+      capabilities: client.getServerCapabilities(),
+      tools: await client.listTools(),
+      resources: await client.listResources(),
+      prompts: await client.listPrompts(),
+      resource: await client.readResource({ uri: "note://one" }),
+      prompt: await client.getPrompt({ name: "review" }),
+      echo: await client.callTool({ name: "echo", arguments: { text: "größer" } }),
+      wrong: await client.callTool({ name: "nothing", arguments: {} }),
+    });
+    expect(await all(through)).toEqual(await all(direct));
+    await Promise.all([direct.close(), through.close()]);
+  });
+
+  test("hears of progress while a tool takes its time", async () => {
+    const client = await connected(mcp());
+    const heard: number[] = [];
+    const onprogress = ({ progress }: { progress: number }) => void heard.push(progress);
+    await client.callTool({ name: "progress", arguments: {} }, undefined, { onprogress });
+    expect(heard).toEqual([1, 2]);
+    await client.close();
+  });
+
+  test("is told why a tool is refused, as by a tool that failed, and the server never hears of it", async () => {
+    const client = await connected(mcp());
+    expect(await client.callTool({ name: "destroy", arguments: {} })).toEqual({
+      content: [{ type: "text", text: "Refused by the gateway: nothing is destroyed here" }],
+      isError: true,
+    });
+    const said = await client.callTool({ name: "echo", arguments: { text: "forbidden words" } });
+    expect(said).toMatchObject({ isError: true });
+    expect(server.called).toEqual([]);
+    await client.close();
+  });
+
+  test("gets no secret that a tool says", async () => {
+    const client = await connected(mcp());
+    const { content } = await client.callTool({ name: "leak", arguments: {} });
+    expect(content).toEqual([{ type: "text", text: "the token is [masked:secrets], as before" }]);
+    await client.close();
+  });
+});
+
+test("who is unknown is led to where they can sign in, at /mcp/ alone", async () => {
+  const ask = (path: string) => fetch(`${node.gateway()}${path}`, { method: "POST", body: "{}" });
+  const [signed, held] = [await ask("/mcp/tracker"), await ask("/mcp-token/tracker")];
+  expect([signed.status, held.status, held.headers.get("www-authenticate")]).toEqual([401, 401, null]);
+  const metadata =
+    /resource_metadata="([^"]+)"/.exec(signed.headers.get("www-authenticate") ?? "")?.[1] ?? "";
+  expect(await (await fetch(metadata)).json()).toEqual({
+    resource: `${node.gateway()}/mcp/tracker`,
+    authorization_servers: [oidc.issuer],
+    bearer_methods_supported: ["header"],
+  });
+});
+
+test("two agents at once are two sessions", async () => {
+  const headers = (conversation: string) => ({
+    authorization: `Bearer ${token}`,
+    "steno-conversation": conversation,
+  });
+  const clients = await Promise.all(["one", "two"].map((name) => connected(mcp(), headers(name))));
+  await Promise.all(
+    clients.map((client, i) => client.callTool({ name: "echo", arguments: { text: `agent ${i}` } })),
+  );
+  await Promise.all(clients.map((client) => client.close()));
+  await endSessions(node, await oidc.token({ sub: "dave", audience: "steno-console" }));
+  const { sessions } = await readRecording(node.archive);
+  const conversations = [...sessions.values()].map(
+    ([first]) => first?.k === "session.start" && first.conversation,
+  );
+  expect(conversations).toEqual(expect.arrayContaining(["one", "two"]));
+});
+
+test("the record says which tool was called and what came of it, never what was said, and verifies", async () => {
+  await endSessions(node, await oidc.token({ sub: "dave", audience: "steno-console" }));
+  const { sessions, everything } = await readRecording(node.archive);
+  const frames = [...sessions.values()].flat().flatMap((frame) => (frame.k === "mcp" ? [frame] : []));
+  const messages = frames.flatMap((frame) => frame.messages);
+  expect(messages).toContainEqual(expect.objectContaining({ method: "tools/call", name: "echo" }));
+  expect(
+    frames.some(({ dir, messages: said }) => dir === "s2c" && said.some(({ id }) => id !== undefined)),
+  ).toBe(true);
+  expect(JSON.stringify(frames)).not.toContain("größer");
+  expect(everything.includes(SECRET)).toBe(false);
+  expect(everything.includes(token)).toBe(false);
+  const { code, out } = await node.cli("verify", node.archive);
+  expect([code, out.split(" sessions=")[0]]).toEqual([0, "VALID COMPLETE"]);
+});

@@ -1,0 +1,101 @@
+/** MCP over Streamable HTTP, both eras: what a message asks, what policy must allow, and how a no is said. */
+import type { Contained, Header } from "#durable/format/frame.ts";
+import type { McpOperation } from "#durable/format/operation.ts";
+import { Refusal } from "#durable/format/refusal.ts";
+import { readingOf } from "#workers/mask/reading.ts";
+import { peek } from "#workers/wire/body.ts";
+import { requestHeaders } from "#workers/wire/headers.ts";
+import { heardFrom } from "#workers/wire/json/heard.ts";
+import { isObject, type JsonObject, parseJson } from "#workers/wire/json/strict.ts";
+import type { Adapter, Hearing, Incoming, Inspected } from "../adapter.ts";
+import { checkMirrors, messageOf, summaryOf } from "./message.ts";
+import { questionsOf } from "./questions.ts";
+import { refuseMcp } from "./refuse.ts";
+
+const BODY_MAX = 16 * 1024 * 1024;
+/** Messages of an answer that stand in a frame. */
+const MESSAGES_MAX = 200;
+const VERSION = /^\d{4}-\d\d-\d\d$/;
+
+type McpInspected = Inspected<McpOperation>;
+
+export const mcpAdapter: Adapter<McpOperation> = {
+  kind: "mcp",
+
+  async inspect(incoming: Incoming): Promise<McpInspected> {
+    const { request, connection, path, query } = incoming;
+    if (path !== "/" || query !== "")
+      throw new Refusal("unknown_path", "an MCP server is one address, without a path below it");
+    const version = versionOf(request.headers);
+    const headers = outgoingHeaders(request.headers);
+    const outgoing = { method: request.method, path: "/", headers };
+    if (request.method === "GET" || request.method === "DELETE") {
+      const kind = request.method === "GET" ? "mcp.stream" : "mcp.end";
+      const operation: McpOperation = { kind, method: "", ...version };
+      const questions = questionsOf(operation, connection, {}, 0);
+      return { operation, questions, outgoing, body: { kind: "none" }, frames: [], reading: "json", hearing };
+    }
+    if (request.method !== "POST") throw new Refusal("unknown_path", "MCP is spoken by POST, GET and DELETE");
+    const body = await peek(request, BODY_MAX, incoming.stallSeconds, () => false);
+    if (body.kind === "none") throw new Refusal("malformed", "the request has no message");
+    if (body.kind === "stream") throw new Refusal("too_large", "the message is longer than 16 MB");
+    if (request.headers.has("content-encoding"))
+      throw new Refusal("malformed", "messages are sent without a content encoding");
+    const json = parseJson(body.bytes, "the message");
+    const { params, ...message } = messageOf(json);
+    checkMirrors(request.headers, { ...message, params });
+    const operation: McpOperation = { ...message, ...version };
+    return {
+      operation,
+      questions: questionsOf(operation, connection, params, body.bytes.byteLength),
+      outgoing,
+      body,
+      frames: [{ k: "mcp", dir: "c2s", read: "all", messages: [summaryOf(json as JsonObject)] }],
+      reading: "json",
+      hearing,
+    };
+  },
+
+  forward: (inspected, send) => send(inspected),
+
+  reading: (_, { headers }) => readingOf(headers.get("content-type")),
+
+  refuse: refuseMcp,
+};
+
+function versionOf(headers: Headers): { readonly version?: string } {
+  const version = headers.get("mcp-protocol-version");
+  if (version === null) return {};
+  if (!VERSION.test(version))
+    throw new Refusal("malformed", "MCP-Protocol-Version is a date, such as 2025-11-25");
+  return { version };
+}
+
+/** Answers come as they are, not compressed, so that what they say can be read on the way. */
+function outgoingHeaders(headers: Headers): readonly Header[] {
+  const kept = requestHeaders(headers).filter(([name]) => name !== "accept-encoding" && name !== "origin");
+  return [...kept, ["accept-encoding", "identity"]];
+}
+
+function hearing(_: number, headers: Headers): Hearing | undefined {
+  const seen: JsonObject[] = [];
+  let omitted = 0;
+  const heard = heardFrom(headers, (json) => {
+    if (seen.length < MESSAGES_MAX && isObject(json)) seen.push(json);
+    else omitted += 1;
+  });
+  return (
+    heard && {
+      hear: (bytes) => heard.hear(bytes),
+      contained: (whole): readonly Contained[] => [
+        {
+          k: "mcp",
+          dir: "s2c",
+          read: heard.end(whole) ? "all" : "part",
+          messages: seen.map(summaryOf),
+          ...(omitted > 0 && { omitted }),
+        },
+      ],
+    }
+  );
+}

@@ -1,0 +1,66 @@
+/** A refusal in MCP's words: an error of JSON-RPC, and for a tool a result that says it failed, which its model reads. */
+import type { McpOperation, Unknown } from "#durable/format/operation.ts";
+import type { Refusal, RefusalCode } from "#durable/format/refusal.ts";
+import type { Incoming } from "../adapter.ts";
+
+/** JSON-RPC 2.0 §5.1; what is not of the protocol is from the range that servers may define. */
+const CODES: Partial<Record<RefusalCode, number>> = {
+  malformed: -32600,
+  unknown_path: -32601,
+  fault: -32603,
+};
+const OTHER = -32000;
+/** What a model can make something of: it may do otherwise, or wait. */
+const TOLD: ReadonlySet<RefusalCode> = new Set([
+  "denied",
+  "rate_limited",
+  "approval_pending",
+  "approval_over",
+  "stale",
+]);
+
+/**
+ * - 401 and 403 of identity by status: clients then sign in again. At `/mcp/` with where to (RFC 9728), at `/mcp-token/`
+ *   without, since clients that find a way to sign in forget the token they were configured with.
+ * - A GET that is refused: 405, which clients take for "no stream here".
+ * - All else to a request: 200, so that nobody falls back to an older transport.
+ */
+export function refuseMcp(refusal: Refusal, incoming: Incoming, operation: McpOperation | Unknown): Response {
+  const { code, status, message } = refusal;
+  const { request } = incoming;
+  if (code === "unauthenticated") return answered(401, error(null, refusal), challenge(incoming));
+  if (request.method !== "POST")
+    return answered(request.method === "GET" ? 405 : status, error(null, refusal));
+  if (operation.kind === "unknown")
+    return answered(code === "malformed" ? 400 : status, error(null, refusal));
+  const { kind, id } = operation;
+  if (id === undefined || kind === "mcp.reply") return answered(status, error(null, refusal));
+  if (kind === "mcp.tools/call" && TOLD.has(code)) {
+    const content = [{ type: "text", text: `Refused by the gateway: ${message}` }];
+    return answered(200, { jsonrpc: "2.0", id, result: { content, isError: true } });
+  }
+  return answered(200, error(id, refusal));
+}
+
+const error = (id: string | number | null, { code, message, later }: Refusal) => ({
+  jsonrpc: "2.0",
+  id,
+  error: {
+    code: CODES[code] ?? OTHER,
+    message,
+    data: { refusal: code, ...(later !== undefined && { retryAfter: later }) },
+  },
+});
+
+function challenge({ request, connection }: Incoming): Record<string, string> {
+  const { origin, pathname } = new URL(request.url);
+  if (pathname.startsWith("/mcp-token/")) return {};
+  const metadata = `${origin}/.well-known/oauth-protected-resource/mcp/${connection.name}`;
+  return { "www-authenticate": `Bearer resource_metadata="${metadata}"` };
+}
+
+const answered = (status: number, body: object, headers: Record<string, string> = {}): Response =>
+  new Response(JSON.stringify(body), {
+    status,
+    headers: { "content-type": "application/json", "cache-control": "no-store", ...headers },
+  });
