@@ -50,7 +50,7 @@ const LOOK_MS = 1_000;
 export abstract class LedgerObject extends DurableObject {
   protected abstract readonly means: Pick<
     Means,
-    "archive" | "sign" | "sealPub" | "log" | "witnesses" | "prober" | "now" | "random"
+    "archive" | "sign" | "sealPub" | "log" | "witnesses" | "tsa" | "prober" | "now" | "random"
   >;
   #rows!: LedgerRows;
   #index!: IndexRows;
@@ -204,7 +204,7 @@ export abstract class LedgerObject extends DurableObject {
   }
 
   async #publish(): Promise<void> {
-    const { archive, sealPub, log, witnesses } = this.means;
+    const { archive, sealPub, log, witnesses, tsa } = this.means;
     await this.#look();
     if (this.#refused === undefined) await this.#ask();
     if (this.#refused !== undefined) throw new Error(this.#refused);
@@ -213,7 +213,16 @@ export abstract class LedgerObject extends DurableObject {
       this.#recent.set(index, bundle);
       for (const old of this.#recent.keys()) if (this.#recent.size > RECENT) this.#recent.delete(old);
     };
-    const publishing = { archive, rows: this.#rows, keys: log.keys, sealPub, witnesses, tell: alert, stored };
+    const publishing = {
+      archive,
+      rows: this.#rows,
+      keys: log.keys,
+      sealPub,
+      witnesses,
+      tsa,
+      tell: alert,
+      stored,
+    };
     await this.#unlessContradicted(() => publish(publishing, signed));
     const last = this.#rows.published();
     if (last) await this.#due((last.at + SIGN_AGAIN_SECONDS) * 1000);

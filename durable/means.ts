@@ -11,6 +11,7 @@ import type { LogSigner } from "#durable/proof/log/checkpoint.ts";
 import type { Archive } from "#durable/store/archive.ts";
 import type { KeyStore } from "#durable/store/keys/key-store.ts";
 import type { Witnesses } from "#durable/store/log/cosigning.ts";
+import type { Tsa } from "#durable/store/log/tsa.ts";
 import type { Prober } from "#durable/store/probe/probe.ts";
 import type { JournalBatch } from "./journal.ts";
 
@@ -91,6 +92,8 @@ export type Means = {
   /** Signs checkpoints. Its keys bear the log's name. */
   readonly log: LogSigner;
   readonly witnesses: Witnesses;
+  /** Who gives checkpoints and seals their timestamps; absent when nobody is asked. */
+  readonly tsa?: Tsa | undefined;
   /** Keyed digest, lower-case hex: the same text gives the same pseudonym on one node. */
   readonly pseudonym: (text: string) => Promise<string>;
   readonly origin: string;

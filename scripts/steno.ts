@@ -33,7 +33,7 @@ const COMMANDS: Readonly<Record<string, Command>> = {
   },
   verify: {
     usage:
-      "verify PATH|s3://BUCKET/PREFIX [--session ID|--day DATE] [--key seal.pub] [--vkey FILE] [--policy FILE] [--origin HOST] [--since FILE] [--identity FILE] [--keys DIR|s3://BUCKET/PREFIX] [--endpoint URL] [--region NAME] [--json]",
+      "verify PATH|s3://BUCKET/PREFIX [--session ID|--day DATE] [--key seal.pub] [--vkey FILE] [--policy FILE] [--tsa-cert FILE] [--origin HOST] [--since FILE] [--identity FILE] [--keys DIR|s3://BUCKET/PREFIX] [--endpoint URL] [--region NAME] [--json]",
     does: "verify an archive, a day, a session or one head; no gateway needed, and for a PATH no network",
     load: async () => (await import("./cli/verify.ts")).verify,
   },

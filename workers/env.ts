@@ -71,6 +71,8 @@ export const recorderEnv = once((env) => {
     clearanceKey: binding<CryptoKey>(env, "CLEARANCE_KEY"),
     pseudonymKey: binding<CryptoKey>(env, "PSEUDONYM_KEY"),
     witness: (name: string) => binding<Fetcher>(env, name),
+    /** Absent without a timestamp authority. */
+    tsa: () => binding<Fetcher>(env, "TSA"),
     /** Absent with a directory archive. */
     archiveKeys: () => ({
       accessKeyId: text(env, "ARCHIVE_ACCESS_KEY"),

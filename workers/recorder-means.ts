@@ -6,10 +6,12 @@ import { subtleSigner } from "#durable/proof/dsse.ts";
 import { logKeys } from "#durable/proof/log/checkpoint.ts";
 import { readVkey } from "#durable/proof/log/note.ts";
 import { readLogPems } from "#durable/proof/log/trust.ts";
+import { readCertificates } from "#durable/proof/timestamp/certificate.ts";
 import { directoryArchive } from "#durable/store/directory-archive.ts";
 import { DirectoryKeys } from "#durable/store/keys/directory-keys.ts";
 import type { KeyStore } from "#durable/store/keys/key-store.ts";
 import { S3Keys } from "#durable/store/keys/s3-keys.ts";
+import { tsaClient } from "#durable/store/log/tsa.ts";
 import { type Witness, witnessClient } from "#durable/store/log/witness.ts";
 import { directoryProbe } from "#durable/store/probe/directory-probe.ts";
 import { s3Probe } from "#durable/store/probe/s3-probe.ts";
@@ -46,6 +48,7 @@ function makeMeans(raw: Env): Means {
       mlDsa: async (bytes) => new Uint8Array(await crypto.subtle.sign("ML-DSA-44", env.logPqKey, bytes)),
     },
     witnesses: { all: settings.witnesses.map((each) => witnessOf(env, each)), threshold: settings.quorum },
+    ...tsaOf(env),
     pseudonym: async (text) => {
       const digest = await crypto.subtle.sign("HMAC", env.pseudonymKey, new TextEncoder().encode(text));
       return toHex(new Uint8Array(digest));
@@ -101,6 +104,29 @@ function witnessOf(
     timeoutMs: WITNESS_TIMEOUT_MS,
     restMs: WITNESS_REST_MS,
   });
+}
+
+/** All timestamps of a checkpoint and its seals cost a round so much; then the authority is left alone. */
+const TSA_TIMEOUT_MS = 5_000;
+const TSA_REST_MS = 60_000;
+
+function tsaOf(env: ReturnType<typeof recorderEnv>): Pick<Means, "tsa"> {
+  const { tsa } = env.settings;
+  if (!tsa) return {};
+  const chain = tsa.chain === undefined ? [] : readCertificates(tsa.chain);
+  if (typeof chain === "string") throw new Error(`TSA: ${chain}`);
+  const fetcher = env.tsa();
+  return {
+    tsa: tsaClient({
+      url: tsa.url,
+      chain,
+      fetch: (to, init) => fetcher.fetch(to, init),
+      now: () => Date.now(),
+      random: (length) => crypto.getRandomValues(new Uint8Array(length)),
+      timeoutMs: TSA_TIMEOUT_MS,
+      restMs: TSA_REST_MS,
+    }),
+  };
 }
 
 function keysOf(env: ReturnType<typeof recorderEnv>): { readonly keys?: KeyStore } {

@@ -23,16 +23,25 @@ export const SEAL_NAME = "seal.sigstore.json";
 export const entryKey = (index: number): string => `log/entry/${index}.sigstore.json`;
 export const SEAL_PUB = "trust/seal.pub";
 
-/** The newest checkpoint. It is replaced, as the witness policy is, and nothing else. */
+/** The newest checkpoint. It is replaced, as a few files of `trust/` are (`durable/store/key.ts`), and nothing else. */
 export const CHECKPOINT = "log/checkpoint";
 /** `path` is a tile's, as C2SP tlog-tiles has it. */
 export const tileKey = (path: string): string => `log/${path}`;
 /** Every checkpoint there was, by size and the time it was signed, in seconds since 1970. */
 export const checkpointKey = (size: number, at: number): string => `log/checkpoints/${size}-${at}`;
 
+/** What a timestamp authority said of a stored checkpoint: a TimeStampResp, DER. */
+export const checkpointStampKey = (size: number, at: number): string => `${checkpointKey(size, at)}.tsr`;
+
 export const LOG_VKEY = "trust/log.vkey";
 export const LOG_PQ_VKEY = "trust/log-pq.vkey";
+/** Replaced when another timestamp authority is configured. */
 export const TRUSTED_ROOT = "trust/trusted_root.json";
+/** The newest timestamp authority's certificates; replaced likewise. */
+export const TSA_CERTIFICATES = "trust/tsa.pem";
+export const TSA_CHAINS = "trust/tsa/";
+/** Every one there was, by the SHA-256 of its bytes, hex. */
+export const tsaChainKey = (digest: string): string => `${TSA_CHAINS}${digest}.pem`;
 /** The newest; replaced when the configuration names other witnesses. */
 export const WITNESS_POLICY = "trust/witness-policy";
 export const WITNESS_POLICIES = "trust/witness-policies/";

@@ -34,6 +34,14 @@ const CODES = {
   cosignature_forged: ["error", "invalid"],
   /** Fewer witnesses cosigned it than the policy asks for: who holds the log's keys could show others another one. */
   checkpoint_uncosigned: ["warning", "degraded"],
+  /** The auditor asks for timestamps, and it has none: when it was made, only the node's clock says. */
+  timestamp_missing: ["warning", "degraded"],
+  /** Not a timestamp, of other bytes, or not signed by an authority that is trusted. */
+  timestamp_forged: ["error", "invalid"],
+  /** A checkpoint says a later time than its timestamp: the node's clock was ahead. */
+  timestamp_early: ["warning", "none"],
+  /** The certificates of timestamp authorities in the archive that cannot be read, or are not what their name says. */
+  tsa_malformed: ["error", "invalid"],
   /** A witness policy that cannot be read, is of another log, or is not what its name says. */
   policy_malformed: ["error", "invalid"],
   /** The log does not extend the checkpoint that the auditor holds. */

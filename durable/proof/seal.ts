@@ -9,7 +9,7 @@ import {
 } from "#durable/format/head.ts";
 import type { Attested } from "#durable/format/log/attestation.ts";
 import { readAttestation, readType } from "./attestation.ts";
-import { type Bytes, fromBase64, readUtf8, utf8 } from "./bytes.ts";
+import { type Bytes, fromBase64, readUtf8, toBase64, utf8 } from "./bytes.ts";
 import { openEnvelope, type Signer, signEnvelope } from "./dsse.ts";
 import { keyHint, type SealKey } from "./key.ts";
 import { TlogEntry } from "./log/bundle.ts";
@@ -32,9 +32,25 @@ export const SignedHead = v.strictObject({
 });
 export type SignedHead = v.InferOutput<typeof SignedHead>;
 
+/** RFC 3161 over the bytes of the DSSE signature: a TimeStampResp, DER, in base64. */
+const Timestamps = v.strictObject({
+  rfc3161Timestamps: v.strictTuple([
+    v.strictObject({
+      signedTimestamp: v.pipe(
+        v.string(),
+        v.check((text) => fromBase64(text) !== undefined, "a timestamp in base64"),
+      ),
+    }),
+  ]),
+});
+
 export const Bundle = v.strictObject({
   mediaType: v.literal(BUNDLE_TYPE),
-  verificationMaterial: v.strictObject({ publicKey: Hint, tlogEntries: v.strictTuple([TlogEntry]) }),
+  verificationMaterial: v.strictObject({
+    publicKey: Hint,
+    tlogEntries: v.strictTuple([TlogEntry]),
+    timestampVerificationData: v.exactOptional(Timestamps),
+  }),
   dsseEnvelope: Dsse,
 });
 export type Bundle = v.InferOutput<typeof Bundle>;
@@ -49,11 +65,34 @@ export const makeSignedHead = (envelope: Envelope, spki: Uint8Array): SignedHead
   },
 });
 
-export const makeBundle = (head: SignedHead, entry: TlogEntry): Bundle => ({
+/** `token`: what a timestamp authority answered to the head's signature. */
+export const makeBundle = (
+  head: Pick<SignedHead, "dsseEnvelope"> & {
+    readonly verificationMaterial: Pick<Bundle["verificationMaterial"], "publicKey">;
+  },
+  entry: TlogEntry,
+  token?: Uint8Array,
+): Bundle => ({
   mediaType: BUNDLE_TYPE,
-  verificationMaterial: { publicKey: head.verificationMaterial.publicKey, tlogEntries: [entry] },
+  verificationMaterial: {
+    publicKey: head.verificationMaterial.publicKey,
+    tlogEntries: [entry],
+    ...(token && {
+      timestampVerificationData: { rfc3161Timestamps: [{ signedTimestamp: toBase64(token) }] },
+    }),
+  },
   dsseEnvelope: head.dsseEnvelope,
 });
+
+/** The bytes that a head's timestamp is over: its signature. */
+export const stampedBytes = ({ dsseEnvelope }: Pick<SignedHead, "dsseEnvelope">): Bytes =>
+  fromBase64(dsseEnvelope.signatures[0].sig) ?? new Uint8Array();
+
+/** The timestamp that a bundle bears, as it came from its authority. */
+export function stampOf({ verificationMaterial }: Bundle): Bytes | undefined {
+  const [stamp] = verificationMaterial.timestampVerificationData?.rfc3161Timestamps ?? [];
+  return stamp && fromBase64(stamp.signedTimestamp);
+}
 
 export const encodeBundle = (bundle: Bundle | SignedHead): Bytes => utf8(JSON.stringify(bundle));
 
@@ -82,7 +121,7 @@ export function openBundle(bytes: Uint8Array): Bundle | string {
   if (!parsed.success) return v.summarize(parsed.issues);
   // Written again by its writer: members in another order are another text.
   const [entry] = parsed.output.verificationMaterial.tlogEntries;
-  return JSON.stringify(makeBundle(parsed.output, ordered(entry))) === text
+  return JSON.stringify(makeBundle(parsed.output, ordered(entry), stampOf(parsed.output))) === text
     ? parsed.output
     : "the bundle's JSON is not written as its writer writes it";
 }

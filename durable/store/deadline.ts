@@ -23,6 +23,20 @@ export async function within<T>(
   }
 }
 
+/** Rejects when the signal fires: for what does not notice by itself that it was given up. */
+export const expiry = (signal: AbortSignal): Promise<never> =>
+  new Promise((_, reject) => {
+    signal.addEventListener("abort", () => reject(signal.reason), { once: true });
+  });
+
+/** What was thrown and what caused it, each once. */
+export function causesOf(thrown: unknown): string {
+  let text = thrown instanceof Error ? thrown.message : String(thrown);
+  for (let at = thrown; at instanceof Error; at = at.cause)
+    if (!text.includes(at.message)) text += `: ${at.message}`;
+  return text;
+}
+
 /** Chunks of a body until its end; rejects when the signal fires, also when the stream itself does not notice. */
 export async function* chunksOf(
   body: ReadableStream<Uint8Array>,

@@ -1,4 +1,4 @@
-import { CHECKPOINT, WITNESS_POLICY } from "#durable/format/layout.ts";
+import { CHECKPOINT, TRUSTED_ROOT, TSA_CERTIFICATES, WITNESS_POLICY } from "#durable/format/layout.ts";
 
 /**
  * Keys of the archive: relative paths of plain segments, so that one key is one object, one file and one URL
@@ -23,7 +23,8 @@ export function requireKey(key: string): void {
 }
 
 /** The keys that are replaced; every other is written once. */
-export const isReplaced = (key: string): boolean => key === CHECKPOINT || key === WITNESS_POLICY;
+const REPLACED: readonly string[] = [CHECKPOINT, WITNESS_POLICY, TRUSTED_ROOT, TSA_CERTIFICATES];
+export const isReplaced = (key: string): boolean => REPLACED.includes(key);
 
 /** What `put`, or `replace`, may be asked for. */
 export function requireKeyOf(verb: "put" | "replace", key: string): void {

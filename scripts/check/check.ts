@@ -15,6 +15,7 @@ import { validatePolicies } from "#scripts/policy/validate.ts";
 import type { PolicyFinding } from "#workers/policy/set/source.ts";
 import { archive, sessionKeysStore } from "./archive.ts";
 import { issuers, upstreams } from "./reach.ts";
+import { tsa } from "./tsa.ts";
 import { witnesses } from "./witnesses.ts";
 
 type Environment = Readonly<Record<string, string | undefined>>;
@@ -46,6 +47,7 @@ export async function look(settings: Settings, env: Environment): Promise<readon
     archive(settings, env),
     sessionKeysStore(settings, env),
     witnesses(settings, env),
+    tsa(settings),
   ]);
   return found.flat();
 }

@@ -10,6 +10,7 @@ import { importSealKey, readPem, type SealKey } from "#durable/proof/key.ts";
 import type { LogKeys } from "#durable/proof/log/checkpoint.ts";
 import { ED25519, ML_DSA_44, readVkey } from "#durable/proof/log/note.ts";
 import { type Policy, readPolicy } from "#durable/proof/log/policy.ts";
+import { type Certificate, readCertificates } from "#durable/proof/timestamp/certificate.ts";
 import { type Verified, type VerifyOptions, verifyArchive } from "#durable/proof/verify/archive.ts";
 import { verifyBundle, verifyFolder } from "#durable/proof/verify/folder.ts";
 import { identitiesIn } from "#scripts/encrypted/identity.ts";
@@ -26,6 +27,7 @@ const FLAGS = {
   key: "text",
   vkey: "text",
   policy: "text",
+  "tsa-cert": "text",
   origin: "text",
   since: "text",
   session: "text",
@@ -54,6 +56,7 @@ export async function verify(args: string[], env: Environment = process.env): Pr
   const log = values.vkey === undefined ? undefined : await readVkeys(values.vkey);
   const since = values.since === undefined ? undefined : await readState(values.since);
   const policy = values.policy === undefined ? undefined : await readPolicyFile(values.policy);
+  const tsa = values["tsa-cert"] === undefined ? undefined : await readTsaFile(values["tsa-cert"]);
   if (values.keys !== undefined && values.identity === undefined)
     throw new UsageFault("--keys is where session keys are: give --identity FILE too, to open them with");
   const unseal =
@@ -68,6 +71,7 @@ export async function verify(args: string[], env: Environment = process.env): Pr
   const options: VerifyOptions = {
     now: Date.now(),
     ...(policy && { policy }),
+    ...(tsa && { tsa }),
     ...(key && { key }),
     ...(log && { log }),
     ...(since && { since }),
@@ -145,6 +149,13 @@ async function readPolicyFile(path: string): Promise<Policy> {
   const policy = readPolicy(await readFile(path, "utf8"));
   if (typeof policy === "string") throw new Error(`${path} is no witness policy: ${policy}`);
   return policy;
+}
+
+/** Certificates of timestamp authorities, or of who issued theirs, in PEM. */
+async function readTsaFile(path: string): Promise<readonly Certificate[]> {
+  const certificates = readCertificates(await readFile(path, "utf8"));
+  if (typeof certificates === "string") throw new Error(`${path}: ${certificates}`);
+  return certificates;
 }
 
 /** Two vkeys, one a line: an Ed25519 key and an ML-DSA-44 key of one log. */

@@ -8,6 +8,7 @@ import { maskProblems } from "./mask.ts";
 import { nearest } from "./nearest.ts";
 import { ARCHIVE_KEYS, File, HOOK_AGENTS, LATER_TABLES, TABLES, type Table } from "./schema.ts";
 import { parseSecretRef } from "./secret.ts";
+import { readTsaChain } from "./tsa.ts";
 import { showAddress } from "./values.ts";
 
 type Raw = Record<string, unknown>;
@@ -24,7 +25,7 @@ export function readFile(tables: Raw, text: string, name: string, base: string):
   for (const problem of (parsed.issues ?? []).map(problemOf)) {
     if (![...said].some((path) => path === problem.path.join("."))) problems.push(problem);
   }
-  if (parsed.success) problems.push(...contradictions(parsed.output, base));
+  if (parsed.success) problems.push(...contradictions(parsed.output, base), ...stamping(parsed.output, base));
   const located = problems.map((problem) => ({ ...problem, line: locate(text, problem.path) }));
   located.sort((a, b) => a.line - b.line);
   const findings = located.map(({ line, text: said, mild }) =>
@@ -231,6 +232,14 @@ function* upstreamProblems(
     const text = `a connection of kind ${kind} needs http:// or https://`;
     yield { path: [...path, "upstream"], text };
   }
+}
+
+function* stamping({ evidence: { tsa, tsa_cert } }: File, base: string): Generator<Problem> {
+  const path = ["evidence", "tsa_cert"];
+  if (tsa_cert === undefined) return;
+  if (tsa === undefined) yield { path, text: "tsa_cert without tsa: where the authority is" };
+  const chain = readTsaChain(tsa_cert, base);
+  if ("no" in chain) yield { path, text: `tsa_cert: ${chain.no}` };
 }
 
 function* unwitnessed({ witnesses, quorum }: File["evidence"]): Generator<Problem> {

@@ -112,6 +112,8 @@ const evidence = v.object({
   witnesses: v.optional(v.pipe(v.array(WitnessText), v.maxLength(32, "must name at most 32")), []),
   quorum: v.exactOptional(whole(1, 32)),
   encrypt_to: v.optional(v.array(word), []),
+  tsa: v.exactOptional(WebUrl),
+  tsa_cert: v.exactOptional(word),
 });
 
 const connection = v.object({
@@ -180,7 +182,7 @@ export const TABLES: readonly Table[] = [
     path: ["evidence"],
     many: false,
     keys: keysOf(evidence),
-    later: ["tsa"],
+    later: [],
   },
   { path: ["budgets"], many: true, keys: keysOf(budget), later: [] },
   { path: ["connections"], many: true, keys: keysOf(connection), later: [] },

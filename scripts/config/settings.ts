@@ -12,6 +12,7 @@ import { maskSettings } from "./mask.ts";
 import { readFile } from "./read.ts";
 import type { File } from "./schema.ts";
 import { parseSecretRef, type SecretRef } from "./secret.ts";
+import { readTsaChain } from "./tsa.ts";
 import type { Address, Remote, WitnessAt } from "./values.ts";
 
 export type OidcSettings = {
@@ -106,6 +107,8 @@ export type Settings = {
     readonly witnesses: readonly WitnessAt[];
     /** How many of them a checkpoint needs: all unless fewer are asked for, 0 without any. */
     readonly quorum: number;
+    /** The timestamp authority, and the PEM of its certificates, its own first. */
+    readonly tsa?: { readonly url: Remote; readonly chain?: string };
     /** Recipients of age; empty when nothing is encrypted. */
     readonly encryptTo: readonly string[];
   };
@@ -187,6 +190,7 @@ function settingsOf(file: File, base: string): Omit<Settings, "digest" | "file">
       ...(file.evidence.log_key === undefined ? {} : { logKey: secret(file.evidence.log_key, base) }),
       ...(file.evidence.log_pq_key === undefined ? {} : { logPqKey: secret(file.evidence.log_pq_key, base) }),
       witnesses: file.evidence.witnesses,
+      ...tsaOf(file.evidence, base),
       quorum: file.evidence.quorum ?? file.evidence.witnesses.length,
     },
     approvals: approvalsOf(file.approvals),
@@ -207,6 +211,15 @@ function approvalsOf({ url, ...times }: File["approvals"]): Settings["approvals"
     loginSeconds: times.login_seconds,
     ...(url === undefined ? {} : { url: `${url.replace(/\/$/, "")}/` }),
   };
+}
+
+function tsaOf({ tsa: url, tsa_cert }: File["evidence"], base: string): Pick<Settings["evidence"], "tsa"> {
+  if (url === undefined) return {};
+  if (tsa_cert === undefined) return { tsa: { url } };
+  const chain = readTsaChain(tsa_cert, base);
+  // `readFile` has refused it.
+  if ("no" in chain) throw new Error(chain.no);
+  return { tsa: { url, chain: chain.pem } };
 }
 
 function connectionOf(connection: File["connections"][number], base: string): ConnectionSettings {

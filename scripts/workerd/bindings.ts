@@ -98,6 +98,12 @@ export function settingsOf(service: ServiceName, settings: Settings, digests: Di
           binding: `WITNESS_${i}`,
         })),
         quorum: evidence.quorum,
+        ...(evidence.tsa && {
+          tsa: {
+            url: evidence.tsa.url.base,
+            ...(evidence.tsa.chain !== undefined && { chain: evidence.tsa.chain }),
+          },
+        }),
         ...digests,
       });
     }
@@ -266,6 +272,8 @@ function archiveAdded({ archive, serve, evidence }: Settings, paths: ArchivePath
     bindings.push({ name: `WITNESS_${i}`, kind: "service", service: `witness-${i}` });
     return { kind: "external", name: `witness-${i}`, address: addressOf(url), transport: transportOf(url) };
   });
+  const tsa = evidence.tsa === undefined ? [] : [tsaService(evidence.tsa.url)];
+  if (tsa.length > 0) bindings.push({ name: "TSA", kind: "service", service: "tsa" });
   if (archive.kind === "directory") {
     const address = `unix:${paths.directorySocket}`;
     return {
@@ -273,6 +281,7 @@ function archiveAdded({ archive, serve, evidence }: Settings, paths: ArchivePath
       services: [
         objects,
         ...witnesses,
+        ...tsa,
         { kind: "external", name: "archive", address, transport: { kind: "http" } },
       ],
       secrets: [],
@@ -289,6 +298,7 @@ function archiveAdded({ archive, serve, evidence }: Settings, paths: ArchivePath
     services: [
       objects,
       ...witnesses,
+      ...tsa,
       { kind: "external", name: "archive", address: addressOf(endpoint), transport: transportOf(endpoint) },
     ],
     secrets: keys.map(([name, ref]) => ({
@@ -298,6 +308,13 @@ function archiveAdded({ archive, serve, evidence }: Settings, paths: ArchivePath
     })),
   };
 }
+
+const tsaService = (url: Remote): ServiceSpec => ({
+  kind: "external",
+  name: "tsa",
+  address: addressOf(url),
+  transport: transportOf(url),
+});
 
 export const objectsDirectory = (state: string): string => `${state}/objects`;
 

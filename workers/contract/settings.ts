@@ -129,6 +129,8 @@ export const RecorderSettings = v.object({
   witnesses: v.array(v.object({ vkey: v.string(), url: v.string(), binding: v.string() })),
   /** How many of them a checkpoint needs; 0 without any. */
   quorum: v.number(),
+  /** Who gives timestamps, over the `TSA` binding; its certificates in PEM, its own first. */
+  tsa: v.optional(v.object({ url: v.string(), chain: v.optional(v.string()) })),
   build: Hex,
   config: Hex,
 });

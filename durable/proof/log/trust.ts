@@ -1,5 +1,6 @@
-/** The files of `trust/` that say whose log it is. Each follows from the keys alone, so none can say anything else. */
+/** The files of `trust/` that say whose log it is. Each follows from the keys, and from the chains of timestamp authorities, so none can say anything else. */
 import { type Bytes, concat, fromBase64, toBase64, utf8 } from "../bytes.ts";
+import type { Certificate } from "../timestamp/certificate.ts";
 import { logId } from "./bundle.ts";
 import type { LogKeys } from "./checkpoint.ts";
 import { writeVkey } from "./note.ts";
@@ -28,8 +29,14 @@ function rawOf(pem: string, header: readonly number[], length: number): Bytes {
 
 export const vkeyFile = (keys: LogKeys, which: keyof LogKeys): Bytes => utf8(`${writeVkey(keys[which])}\n`);
 
-/** A Sigstore trusted root for clients that verify with `seal.pub` as the key: our log, and nobody else's. */
-export function trustedRoot({ ed25519 }: LogKeys): Bytes {
+/**
+ * A Sigstore trusted root for clients that verify with `seal.pub` as the key: our log, and nobody else's; and the
+ * authorities whose timestamps seals may bear, each a chain that `readChain` accepts.
+ */
+export function trustedRoot(
+  { ed25519 }: LogKeys,
+  authorities: readonly (readonly Certificate[])[] = [],
+): Bytes {
   const keyId = logId(ed25519);
   const publicKey = {
     rawBytes: toBase64(ed25519Spki(ed25519.bytes)),
@@ -49,7 +56,15 @@ export function trustedRoot({ ed25519 }: LogKeys): Bytes {
     tlogs: [log],
     certificateAuthorities: [],
     ctlogs: [],
-    timestampAuthorities: [],
+    timestampAuthorities: authorities.map(authorityOf),
   };
   return utf8(`${JSON.stringify(root, null, 2)}\n`);
 }
+
+const authorityOf = (chain: readonly Certificate[]) => ({
+  certChain: { certificates: chain.map(({ der }) => ({ rawBytes: toBase64(der) })) },
+  // Its own certificate's: a token is held against those by the clients themselves.
+  validFor: { start: timeText(chain[0]?.from ?? 0), end: timeText(chain[0]?.until ?? 0) },
+});
+
+const timeText = (at: number): string => new Date(at).toISOString();

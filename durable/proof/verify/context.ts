@@ -5,6 +5,7 @@ import type { LogKeys, OpenedCheckpoint } from "../log/checkpoint.ts";
 import type { Source } from "../read/source.ts";
 import type { OpenWith } from "../read/unsealed.ts";
 import type { Policies } from "./log/policies.ts";
+import type { Authorities } from "./log/timestamps.ts";
 import { type Examined, examineSegment, type SegmentTask } from "./tape/examine.ts";
 
 /** Plain values: what whoever verifies a part of an archive elsewhere has to know. */
@@ -15,6 +16,8 @@ export type Seed = {
   readonly log: LogKeys | undefined;
   /** Whose cosignatures its checkpoints had to bear. */
   readonly policies: Policies;
+  /** Whose timestamps are believed. */
+  readonly tsa: Authorities;
   /** Milliseconds since 1970: ages of open sessions are counted to it. */
   readonly now: number;
   /** The source is the store itself, so what it says of retention is checked. */
@@ -54,10 +57,11 @@ export type Progress = (at: {
 export type Examine = (task: SegmentTask) => Promise<Examined>;
 
 /** What of a context crosses threads. */
-export const seedOf = ({ spki, log, policies, now, retention, packMax }: Context): Seed => ({
+export const seedOf = ({ spki, log, policies, tsa, now, retention, packMax }: Context): Seed => ({
   spki,
   log,
   policies,
+  tsa,
   now,
   retention,
   packMax,

@@ -4,10 +4,11 @@ import { SessionId } from "#durable/format/ids.ts";
 import { SEAL_NAME } from "#durable/format/layout.ts";
 import { Findings } from "../finding.ts";
 import type { Source } from "../read/source.ts";
-import { openHead, openSaid } from "../seal.ts";
-import { checkHead } from "./heads.ts";
+import { openHead, openSaid, stampOf } from "../seal.ts";
+import { checkHead, isTerminal } from "./heads.ts";
 import { originOf, readLedger } from "./ledger.ts";
 import { checkEntry } from "./log/entry.ts";
+import { reportUnstamped } from "./log/timestamps.ts";
 import { begin, checkKey, conclude, entriesOf, type Verified, type VerifyOptions } from "./run.ts";
 import { ownKey } from "./sealed/opener.ts";
 import { verifySession } from "./session.ts";
@@ -62,6 +63,8 @@ export async function verifyBundle(
   if (statement) {
     const origin = options.origin ?? context.log?.ed25519.name ?? originOf(statement);
     checkHead({ object, statement, trusted: !wrong }, statement.predicate.session, origin, report);
+    if (bundle && isTerminal(statement.predicate))
+      reportUnstamped(context, object, stampOf(bundle) !== undefined);
   }
   return conclude(findings, context, options, { sessions: 0, frames: 0 });
 }

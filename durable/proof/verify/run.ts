@@ -7,11 +7,13 @@ import type { LogKeys } from "../log/checkpoint.ts";
 import type { Policy } from "../log/policy.ts";
 import type { Source } from "../read/source.ts";
 import type { Unsealing } from "../read/unsealed.ts";
+import type { Certificate } from "../timestamp/certificate.ts";
 import { type Context, contextOf, type Progress } from "./context.ts";
 import type { Gather } from "./crew.ts";
 import type { Ledger } from "./ledger.ts";
 import { readLogKeys } from "./log/keys.ts";
 import { readPolicies } from "./log/policies.ts";
+import { readAuthorities } from "./log/timestamps.ts";
 import type { LogState } from "./log/tree.ts";
 import type { SessionPlace } from "./session.ts";
 
@@ -26,6 +28,8 @@ export type VerifyOptions = {
   readonly log?: LogKeys;
   /** The witness policy as the auditor holds it: the newest checkpoint must satisfy it, whatever the archive's own says. */
   readonly policy?: Policy;
+  /** Certificates of timestamp authorities that the auditor trusts: every checkpoint and every seal must have their timestamp. */
+  readonly tsa?: readonly Certificate[];
   /** A checkpoint the auditor saw earlier: the log must extend it. */
   readonly since?: LogState;
   /** The source is the store: what it says of retention is checked. */
@@ -70,13 +74,14 @@ export async function begin(
   }
   if (published && options.key && published.hint !== options.key.hint)
     report("key_other", SEAL_PUB, `key ${published.hint}; the auditor holds ${options.key.hint}`);
-  const log = await readLogKeys(source, report, options.log, root);
+  const tsa = await readAuthorities(source, report, options.tsa);
+  const log = await readLogKeys(source, report, options.log, tsa.chains, root);
   if (log && options.origin !== undefined && log.ed25519.name !== options.origin)
     report("key_other", LOG_VKEY, `of the log ${log.ed25519.name}, not of ${options.origin}`);
   const key = options.key ?? published;
   if (!key) report("key_none", SEAL_PUB, "no signature can be checked: give the key that signs the heads");
   const policies = await readPolicies(source, report, log, options.policy, root);
-  const seed = { spki: key?.spki, log, policies, now, retention, packMax };
+  const seed = { spki: key?.spki, log, policies, tsa, now, retention, packMax };
   const context = await contextOf(source, seed, findings);
   const { progress, unseal } = options;
   return { ...context, ...(progress && { progress }), ...(unseal && { open: unseal.open }) };

@@ -4,10 +4,11 @@ import { SEAL_NAME, SEGMENT_NAME } from "#durable/format/layout.ts";
 import { type Bytes, equal } from "../bytes.ts";
 import { Findings, type Found } from "../finding.ts";
 import type { Source } from "../read/source.ts";
-import { openHead } from "../seal.ts";
+import { openHead, stampOf } from "../seal.ts";
 import { type Context, contextOf, type Given, type Seed } from "./context.ts";
 import { checkChain, checkHead, isTerminal, type StoredHead } from "./heads.ts";
 import { checkEntry } from "./log/entry.ts";
+import { reportUnstamped } from "./log/timestamps.ts";
 import { checkRetention } from "./retention.ts";
 import { type Erasure, type OwnKey, openerFor } from "./sealed/opener.ts";
 import { verifyFrames } from "./tape/frames.ts";
@@ -46,7 +47,7 @@ export async function verifyApart(
   return { frames, found: findings.found() };
 }
 
-type Stored = StoredHead & { readonly bytes: Bytes };
+type Stored = StoredHead & { readonly bytes: Bytes; readonly stamped: boolean };
 
 /** Returns how many frames were read. */
 export async function verifySession(context: Context, place: SessionPlace): Promise<number> {
@@ -70,7 +71,8 @@ export async function verifySession(context: Context, place: SessionPlace): Prom
     return 0;
   }
   const { predicate } = last.statement;
-  if (!isTerminal(predicate)) reportOpen(context, last.object, predicate, folder);
+  if (isTerminal(predicate)) reportUnstamped(context, last.object, last.stamped);
+  else reportOpen(context, last.object, predicate, folder);
   checkNames(context, place, predicate);
   if (context.retention) await checkRetention(context, place, predicate);
   const own = openerFor(context, folder || last.object, predicate, place.key, place.erasure);
@@ -89,7 +91,9 @@ async function openEntries({ source }: Context, { entries }: SessionPlace): Prom
     const bytes = await source.get(object);
     // The ledger has been read once already, with its signatures; what was wrong with an entry was said then.
     const opened = bytes && (await openHead(bytes, undefined));
-    if (bytes && opened?.statement) heads.push({ object, bytes, statement: opened.statement, trusted });
+    if (!bytes || !opened?.bundle || !opened.statement) continue;
+    const stamped = stampOf(opened.bundle) !== undefined;
+    heads.push({ object, bytes, statement: opened.statement, trusted, stamped });
   }
   return heads;
 }
@@ -105,7 +109,8 @@ async function openSeal(
   const { bundle, statement, wrong } = await openHead(bytes, key);
   if (wrong) report(wrong.code, object, wrong.message);
   if (bundle) await checkEntry(context, object, bundle, !wrong);
-  return { bytes, head: statement && { object, bytes, statement, trusted: !wrong } };
+  const stamped = bundle !== undefined && stampOf(bundle) !== undefined;
+  return { bytes, head: statement && { object, bytes, statement, trusted: !wrong, stamped } };
 }
 
 function checkSeal(

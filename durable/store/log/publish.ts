@@ -1,28 +1,21 @@
 /** How a signed checkpoint reaches the archive (EVIDENCE §4). Every step may be repeated: it has the same bytes again. */
 import type { NotBefore } from "#durable/format/head.ts";
-import {
-  CHECKPOINT,
-  checkpointKey,
-  entryKey,
-  LOG_PQ_VKEY,
-  LOG_VKEY,
-  SEAL_PUB,
-  TRUSTED_ROOT,
-  tileKey,
-} from "#durable/format/layout.ts";
+import { CHECKPOINT, checkpointKey, checkpointStampKey, entryKey, tileKey } from "#durable/format/layout.ts";
 import { type Bytes, readUtf8, sha256, toBase64, toHex, utf8 } from "#durable/proof/bytes.ts";
 import { logId, makeTlogEntry } from "#durable/proof/log/bundle.ts";
 import { checkpointText, type LogKeys } from "#durable/proof/log/checkpoint.ts";
 import { type Edge, EMPTY_EDGE, Growth } from "#durable/proof/log/growth.ts";
 import { policyText } from "#durable/proof/log/policy.ts";
 import { encodeEntries, TILE, tilePath } from "#durable/proof/log/tile.ts";
-import { trustedRoot, vkeyFile } from "#durable/proof/log/trust.ts";
 import { encodeBundle, makeBundle, type SignedHead } from "#durable/proof/seal.ts";
 import type { Archive } from "../archive.ts";
 import { cosign, countCosigned, type Tell, type Witnesses } from "./cosigning.ts";
 import { extension } from "./extension.ts";
 import { putPolicy } from "./policy-files.ts";
 import type { CheckpointRow, EntryRow, LedgerRows } from "./rows.ts";
+import { stampAll } from "./stamping.ts";
+import { putTrust } from "./trust-files.ts";
+import type { Tsa } from "./tsa.ts";
 import type { Signed } from "./witness.ts";
 
 export type Publishing = {
@@ -32,6 +25,8 @@ export type Publishing = {
   /** PEM. */
   readonly sealPub: string;
   readonly witnesses: Witnesses;
+  /** Who says when; absent when nobody is asked. */
+  readonly tsa: Tsa | undefined;
   readonly tell: Tell;
   /** Told of every bundle that is in the archive. */
   readonly stored: (index: number, bundle: string) => void;
@@ -60,17 +55,19 @@ export const signedOf = ({ size, root, note }: CheckpointRow, { ed25519 }: LogKe
  * `LogContradicted` when a witness knows another log: then calling again is of no use.
  */
 export async function publish(publishing: Publishing, signed: CheckpointRow): Promise<void> {
-  const { archive, rows, keys, witnesses } = publishing;
+  const { archive, rows, keys, sealPub, witnesses, tsa } = publishing;
   const growth = growthTo(rows, rows.published(), signed.size);
   const entries = rows.entries(signed.start, signed.size);
-  if (rows.fact("trust") === undefined) await putTrust(publishing);
+  await putTrust(archive, rows, keys, sealPub, tsa?.chain ?? []);
   const quorum = { witnesses: witnesses.all.map(({ key }) => key), threshold: witnesses.threshold };
   await putPolicy(archive, rows, signed, policyText(keys, quorum));
   // Tiles first, so that the archive always holds what a witness has seen.
   await putTiles(publishing, signed, growth);
   const note = await witnessed(publishing, signed, growth);
+  await stampAll(publishing, { ...signed, note }, entries);
   await archive.replace(CHECKPOINT, utf8(note));
   await archive.put(checkpointKey(signed.size, signed.at), utf8(note), { locked: true });
+  await putStamp(publishing, signed);
   await putBundles(publishing, { ...signed, note }, growth, entries);
   noteQuorum(publishing, { ...signed, note });
   rows.setPublished(signed, signed.size - (signed.size % TILE));
@@ -115,15 +112,10 @@ const notBefore = (
   noteSha256: toHex(sha256(utf8(note))),
 });
 
-async function putTrust({ archive, rows, keys, sealPub }: Publishing): Promise<void> {
-  const files: readonly (readonly [string, Bytes])[] = [
-    [SEAL_PUB, utf8(sealPub)],
-    [LOG_VKEY, vkeyFile(keys, "ed25519")],
-    [LOG_PQ_VKEY, vkeyFile(keys, "mlDsa")],
-    [TRUSTED_ROOT, trustedRoot(keys)],
-  ];
-  for (const [key, bytes] of files) await archive.put(key, bytes, { locked: false });
-  rows.setFact("trust", "published");
+async function putStamp({ archive, rows }: Publishing, { size, at }: CheckpointRow): Promise<void> {
+  const object = checkpointStampKey(size, at);
+  const token = rows.stamp(object)?.token;
+  if (token) await archive.put(object, token, { locked: true });
 }
 
 async function putTiles(
@@ -148,7 +140,7 @@ function bodyOf({ index, body }: EntryRow): Bytes {
 }
 
 async function putBundles(
-  { archive, keys, stored }: Publishing,
+  { archive, rows, keys, stored }: Publishing,
   { size, root, note }: CheckpointRow,
   growth: Growth,
   entries: readonly EntryRow[],
@@ -159,7 +151,8 @@ async function putBundles(
     if (head === undefined) throw new Error(`the ledger has no head of entry ${index}`);
     const proof = growth.inclusion(index);
     const place = makeTlogEntry({ index, body: bodyOf(entry), size, root, proof, note, logId: id });
-    const bundle = encodeBundle(makeBundle(JSON.parse(head) as SignedHead, place));
+    const token = rows.stamp(entryKey(index))?.token;
+    const bundle = encodeBundle(makeBundle(JSON.parse(head) as SignedHead, place, token));
     await archive.put(entryKey(index), bundle, { locked: true });
     stored(index, readUtf8(bundle) ?? "");
   });

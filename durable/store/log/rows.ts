@@ -48,6 +48,7 @@ export const LEDGER_MIGRATIONS: readonly string[] = [
    DROP TABLE entry;
    ALTER TABLE placed RENAME TO entry;`,
   INDEX_MIGRATION,
+  "CREATE TABLE stamp(object TEXT PRIMARY KEY, token BLOB) WITHOUT ROWID;",
 ];
 
 export type LedgerRows = ReturnType<typeof ledgerRows>;
@@ -128,11 +129,20 @@ export function ledgerRows({ sql, transactionSync }: Pick<DurableObjectStorage, 
       const [row] = sql.exec("SELECT value FROM fact WHERE name = 'noted'").toArray();
       return row?.["value"] === `${size}-${at}`;
     },
+    /** What became of a timestamp before its object's first put: every put has the same one, or none. */
+    stamp(object: string): { readonly token: Bytes | undefined } | undefined {
+      const [row] = sql.exec("SELECT token FROM stamp WHERE object = ?", object).toArray();
+      return row && { token: row["token"] === null ? undefined : bytes(row["token"]) };
+    },
+    setStamp(object: string, token: Bytes | undefined): void {
+      sql.exec("INSERT INTO stamp VALUES (?, ?)", object, token ?? null);
+    },
     /** Everything of it is in the archive: what only publishing needed goes. `tiled` entries are in full tiles. */
     setPublished({ size, at }: CheckpointRow, tiled: number): void {
       transactionSync(() => {
         sql.exec("UPDATE checkpoint SET published = 1 WHERE size = ? AND at = ?", size, at);
         sql.exec("DELETE FROM checkpoint WHERE published = 1 AND NOT (size = ? AND at = ?)", size, at);
+        sql.exec("DELETE FROM stamp");
         sql.exec("UPDATE entry SET head = NULL WHERE idx < ? AND head IS NOT NULL", size);
         sql.exec("UPDATE entry SET body = NULL WHERE idx < ? AND body IS NOT NULL", tiled);
       });

@@ -2,7 +2,7 @@
 import type { Checkpoint } from "#durable/proof/log/checkpoint.ts";
 import type { NoteKey } from "#durable/proof/log/note.ts";
 import { readCosignature, readSize, writeSubmission } from "#durable/proof/log/submission.ts";
-import { chunksOf, within } from "../deadline.ts";
+import { causesOf, chunksOf, expiry, within } from "../deadline.ts";
 
 /** A checkpoint that the log has signed, with the text that was signed. */
 export type Signed = { readonly checkpoint: Checkpoint; readonly text: string; readonly note: string };
@@ -62,26 +62,13 @@ const absent = (why: string): Said => ({ kind: "absent", why });
 async function ask(options: WitnessOptions, signed: Signed, first: number, prove: Prove): Promise<Said> {
   try {
     return await within(options.timeoutMs, `add-checkpoint to ${options.url}`, (signal) =>
-      Promise.race([agree(options, signed, first, prove, signal), late(signal)]),
+      Promise.race([agree(options, signed, first, prove, signal), expiry(signal)]),
     );
   } catch (cause) {
     // A witness that is down stops nothing; whoever asked is told, and tells.
     return absent(causesOf(cause));
   }
 }
-
-function causesOf(thrown: unknown): string {
-  let text = thrown instanceof Error ? thrown.message : String(thrown);
-  for (let at = thrown; at instanceof Error; at = at.cause)
-    if (!text.includes(at.message)) text += `: ${at.message}`;
-  return text;
-}
-
-/** Also when a fetch does not notice that it was given up. */
-const late = (signal: AbortSignal): Promise<never> =>
-  new Promise((_, reject) => {
-    signal.addEventListener("abort", () => reject(signal.reason), { once: true });
-  });
 
 async function agree(
   options: WitnessOptions,

@@ -2,8 +2,9 @@
 import { type Bytes, toBase64 } from "../../bytes.ts";
 import { logId, openEntry } from "../../log/bundle.ts";
 import { type OpenedCheckpoint, openCheckpoint } from "../../log/checkpoint.ts";
-import type { Bundle } from "../../seal.ts";
+import { type Bundle, stampedBytes, stampOf } from "../../seal.ts";
 import type { Context } from "../context.ts";
+import { checkToken } from "./timestamps.ts";
 import type { Claim } from "./tree.ts";
 
 /** Checkpoints remembered: entries that bring the same one are near each other. */
@@ -28,6 +29,8 @@ export async function checkEntry(
   if (at !== undefined && at !== index) report("entry_proof", object, `it says that it is entry ${index}`);
   if (log && entry.logId.keyId !== logId(log.ed25519))
     report("checkpoint_origin", object, "its log is not this one: another log id");
+  const token = stampOf(bundle);
+  if (token) await checkToken(context, object, token, stampedBytes(bundle));
   const opened = await checkNote(context, object, entry.inclusionProof.checkpoint.envelope);
   if (!opened) return { leaf, claim: undefined };
   const { origin, size, root } = opened.checkpoint;

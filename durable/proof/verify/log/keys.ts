@@ -7,12 +7,14 @@ import type { LogKeys } from "../../log/checkpoint.ts";
 import { ED25519, type KeyType, ML_DSA_44, type NoteKey, readVkey } from "../../log/note.ts";
 import { trustedRoot, vkeyFile } from "../../log/trust.ts";
 import type { Source } from "../../read/source.ts";
+import type { Certificate } from "../../timestamp/certificate.ts";
 
 /** `held` are the auditor's own. Without them the archive's are used. `root`: it is a whole archive. */
 export async function readLogKeys(
   source: Source,
   report: Report,
   held: LogKeys | undefined,
+  chains: readonly (readonly Certificate[])[],
   root: boolean,
 ): Promise<LogKeys | undefined> {
   const asked = root || !held;
@@ -31,7 +33,7 @@ export async function readLogKeys(
         "not the log's key that the auditor holds",
       );
   }
-  if (root && published) await checkRoot(source, report, published);
+  if (root && published) await checkRoot(source, report, published, chains);
   return held ?? published;
 }
 
@@ -54,10 +56,19 @@ async function readKey(
   return undefined;
 }
 
-/** What other people's tools are given must name the same log: to the byte, since all of it follows from the keys. */
-async function checkRoot(source: Source, report: Report, keys: LogKeys): Promise<void> {
+/** What other people's tools are given must name the same log: to the byte, since all of it follows from the keys and the authorities. */
+async function checkRoot(
+  source: Source,
+  report: Report,
+  keys: LogKeys,
+  chains: readonly (readonly Certificate[])[],
+): Promise<void> {
   const bytes = await source.get(TRUSTED_ROOT);
   if (!bytes) report("object_missing", TRUSTED_ROOT, "every archive has it");
-  else if (!equal(bytes, trustedRoot(keys)))
-    report("key_malformed", TRUSTED_ROOT, "not what follows from the log's keys");
+  else if (!equal(bytes, trustedRoot(keys, chains)))
+    report(
+      "key_malformed",
+      TRUSTED_ROOT,
+      "not what follows from the log's keys and its timestamp authorities",
+    );
 }

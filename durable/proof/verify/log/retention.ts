@@ -26,7 +26,7 @@ export async function checkLogRetention(context: Context, made: readonly Made[])
     if (newest) await check(context, object, newest.at, promiseAt(made, last));
   }
   for await (const object of source.list("log/checkpoints/")) {
-    const [, size, at] = /\/(\d+)-(\d+)$/.exec(object) ?? [];
+    const [, size, at] = /\/(\d+)-(\d+)(?:\.tsr)?$/.exec(object) ?? [];
     if (at !== undefined) await check(context, object, Number(at) * 1000, promiseAt(made, Number(size) - 1));
   }
 }

@@ -7,6 +7,7 @@ import type { Context } from "../context.ts";
 import { checkNote } from "./entry.ts";
 import { type Cosigned, checkQuorum } from "./policies.ts";
 import { checkTiles, tileLeaf } from "./tiles.ts";
+import { checkStamped, type Stamped } from "./timestamps.ts";
 
 /** A checkpoint, as an auditor keeps it. */
 export type LogState = { readonly origin: string; readonly size: number; readonly rootHash: string };
@@ -83,19 +84,23 @@ async function readNewest(context: Context): Promise<Claim | undefined> {
   return { code: "checkpoint_root", object: CHECKPOINT, origin, size, rootHash: toBase64(root) };
 }
 
-const NAME = /^log\/checkpoints\/(0|[1-9]\d{0,14})-([1-9]\d{0,14})$/;
+const NAME = /^log\/checkpoints\/(0|[1-9]\d{0,14})-([1-9]\d{0,14})(\.tsr)?$/;
 
 /** All checkpoints there ever were, as far as they are kept: a fork or a step back shows in them. */
 async function readStored(context: Context, cosigned: Cosigned[]): Promise<Claim[]> {
   const { source, report } = context;
   const claims: Claim[] = [];
+  const notes: Stamped[] = [];
+  const tokens = new Set<string>();
   for await (const object of source.list("log/checkpoints/")) {
-    const [, size, at] = NAME.exec(object) ?? [];
-    const bytes = size === undefined ? undefined : await source.get(object);
+    const [, size, at, token] = NAME.exec(object) ?? [];
+    const bytes = size === undefined || token !== undefined ? undefined : await source.get(object);
+    if (token !== undefined) tokens.add(object);
     if (!bytes) {
-      report("object_unknown", object, "no checkpoint has such a name");
+      if (token === undefined) report("object_unknown", object, "no checkpoint has such a name");
       continue;
     }
+    notes.push({ object, size: Number(size), at: Number(at), note: bytes });
     const opened = await checkNote(context, object, readUtf8(bytes) ?? "");
     if (!opened) continue;
     const { checkpoint } = opened;
@@ -109,6 +114,7 @@ async function readStored(context: Context, cosigned: Cosigned[]): Promise<Claim
     const { origin, root } = checkpoint;
     claims.push({ code: "checkpoint_root", object, origin, size: checkpoint.size, rootHash: toBase64(root) });
   }
+  await checkStamped(context, notes, tokens);
   return claims;
 }
 
