@@ -12,6 +12,7 @@ import { subtleSigner } from "#durable/proof/dsse.ts";
 import { toPem } from "#durable/proof/key.ts";
 import { type LogSigner, logKeys } from "#durable/proof/log/checkpoint.ts";
 import { SessionObject as SessionBase } from "#durable/session.ts";
+import type { Tsa } from "#durable/store/log/tsa.ts";
 import type { Witness } from "#durable/store/log/witness.ts";
 import type { Prober } from "#durable/store/probe/probe.ts";
 import { approvalsOf, directoryOf, journalOf, ledgerOf, sessionOf } from "#durable/stubs.ts";
@@ -36,6 +37,8 @@ export const encryption: { to: readonly string[] } = { to: [] };
 export const clock = { ahead: 0 };
 /** None, unless a test says some. */
 export const witnesses: { all: Witness[]; threshold: number } = { all: [], threshold: 0 };
+/** Who gives timestamps; nobody, unless a test says somebody. */
+export const authority: { tsa?: Tsa | undefined } = {};
 export const limits: { -readonly [K in keyof Limits]: Limits[K] } = {
   idleSeconds: 900,
   maxSeconds: 28_800,
@@ -89,6 +92,9 @@ function meansOf(env: Bindings): Means {
       return { ...signer, keys: logKeys(log.origin, ed25519.bytes, mlDsa.bytes) };
     },
     witnesses,
+    get tsa() {
+      return authority.tsa;
+    },
     origin: ORIGIN,
     build: "b".repeat(64),
     config: "c".repeat(64),

@@ -41,11 +41,26 @@ async function wrongIn(
   if (!(await isDigest(algorithm.digest, digest.content, said))) return "what is signed is not what it says";
   if (trusted.length === 0) return undefined;
   const given = signed.certificates.map(readCertificate).filter((read) => typeof read !== "string");
-  const signer = [...trusted, ...given].find((each) => isSigner(each, signed.by));
-  if (!signer) return `signed by ${nameOf(signed.by)}, whose certificate is not there`;
+  let wrong = `signed by ${nameOf(signed.by)}, whose certificate is not there`;
+  // Names and numbers are the issuers' own: two of them may give the same.
+  for (const signer of [...trusted, ...given].filter((each) => isSigner(each, signed.by))) {
+    const found = await wrongBy(signer, signed, trusted, given, at);
+    if (found === undefined) return undefined;
+    wrong = found;
+  }
+  return wrong;
+}
+
+async function wrongBy(
+  signer: Certificate,
+  signed: Signed,
+  trusted: readonly Certificate[],
+  given: readonly Certificate[],
+  at: number,
+): Promise<string | undefined> {
   if (!signer.stamps) return "its signer's certificate is not for timestamps";
   if (!(await isNamed(signer, signed))) return "its signed attributes name another certificate";
-  if (!(await verifySignature(signer.spki, algorithm, signed.signature, signed.attributes)))
+  if (!(await verifySignature(signer.spki, signed.algorithm, signed.signature, signed.attributes)))
     return "its signature does not hold";
   return wrongTrust(signer, trusted, given, at);
 }
