@@ -33,12 +33,19 @@ afterAll(() => home.remove());
 test("there are documents and blocks, so that these tests are about something", () => {
   expect(documents.length).toBeGreaterThan(20);
   expect(documents).toContain("README.md");
-  for (const mark of ["sh run", "sh run evidence", "ts run evidence", "toml check", "text help"])
+  for (const mark of [
+    "sh run",
+    "sh run evidence",
+    "ts run evidence",
+    "sh run timestamps",
+    "toml check",
+    "text help",
+  ])
     expect(marked(mark).length, mark).toBeGreaterThan(0);
 });
 
 test("a block is marked with a word that has it run, or is not marked at all", () => {
-  const known = /^(sh|ts|toml|text|ini|cedar|json)?( run| run evidence| check| help)?$/;
+  const known = /^(sh|ts|toml|text|ini|cedar|json)?( run| run evidence| run timestamps| check| help)?$/;
   expect(blocks.filter(({ mark }) => !known.test(mark)).map(({ at, mark }) => `${at} ${mark}`)).toEqual([]);
 });
 

@@ -28,7 +28,11 @@ export async function tsa({ evidence }: Settings): Promise<Finding[]> {
   const token = stamps[0]?.token;
   if (!token) return [warning(at, absent ?? "it does not answer")];
   const apart = Math.round((asked - token.at) / 1000);
-  const clock = `our clock is ${Math.abs(apart)} s ${apart < 0 ? "behind" : "ahead of"} it`;
+  // Its times may have whole seconds.
+  const clock =
+    Math.abs(apart) <= 1
+      ? "our clock is within a second of it"
+      : `our clock is ${Math.abs(apart)} s ${apart < 0 ? "behind" : "ahead of"} it`;
   const said = `answers under policy ${token.policy} in ${Date.now() - asked} ms; ${clock}`;
   return [Math.abs(apart) >= APART_SECONDS ? error(at, said) : ok(at, said), ...seals(at, chain)];
 }

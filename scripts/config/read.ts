@@ -8,8 +8,7 @@ import { maskProblems } from "./mask.ts";
 import { nearest } from "./nearest.ts";
 import { ARCHIVE_KEYS, File, HOOK_AGENTS, LATER_TABLES, TABLES, type Table } from "./schema.ts";
 import { parseSecretRef } from "./secret.ts";
-import { readTsaChain } from "./tsa.ts";
-import { showAddress } from "./values.ts";
+import { readTsaChain, showAddress } from "./values.ts";
 
 type Raw = Record<string, unknown>;
 

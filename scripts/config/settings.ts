@@ -12,8 +12,7 @@ import { maskSettings } from "./mask.ts";
 import { readFile } from "./read.ts";
 import type { File } from "./schema.ts";
 import { parseSecretRef, type SecretRef } from "./secret.ts";
-import { readTsaChain } from "./tsa.ts";
-import type { Address, Remote, WitnessAt } from "./values.ts";
+import { type Address, type Remote, readTsaChain, type WitnessAt } from "./values.ts";
 
 export type OidcSettings = {
   readonly issuer: string;

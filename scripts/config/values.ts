@@ -1,7 +1,12 @@
 /** The values of steno.toml that are more than a string or a number. */
+import { X509Certificate } from "node:crypto";
+import { readFileSync } from "node:fs";
+import { resolve } from "node:path";
 import * as v from "valibot";
 import { type NoteKey, readVkey } from "#durable/proof/log/note.ts";
 import { WITNESS_TYPES } from "#durable/proof/log/policy.ts";
+import { readOrder, writeCertificates } from "#durable/proof/timestamp/certificate.ts";
+import { reason } from "./finding.ts";
 
 /** Where a socket listens. `host` is an address, never a name. */
 export type Address = { readonly host: string; readonly port: number };
@@ -106,6 +111,28 @@ export const WitnessText = v.pipe(
     return NEVER;
   }),
 );
+
+/**
+ * The certificates of the timestamp authority that `file:PATH` names, as they are published: PEM, and nothing between
+ * them. Or what is wrong with them. They are no secret.
+ */
+export function readTsaChain(text: string, base: string): { readonly pem: string } | { readonly no: string } {
+  const [, file] = /^file:(.+)$/.exec(text) ?? [];
+  if (file === undefined)
+    return { no: 'must be "file:PATH": certificates in PEM, the authority\'s own first' };
+  const path = resolve(base, file);
+  try {
+    const chain = readOrder(readFileSync(path, "utf8"));
+    if (typeof chain === "string") return { no: `${path}: ${chain}` };
+    const certificates = chain.map(({ der }) => new X509Certificate(der));
+    for (const [i, certificate] of certificates.entries())
+      if (!certificate.verify((certificates[i + 1] ?? certificate).publicKey))
+        return { no: `${path}: the signature of certificate ${i + 1} does not hold` };
+    return { pem: writeCertificates(chain) };
+  } catch (thrown) {
+    return { no: `${path} cannot be read: ${reason(thrown)}` };
+  }
+}
 
 export const whole = (least: number, most: number) => {
   const message = `must be a whole number from ${least} to ${most}`;

@@ -76,7 +76,7 @@ test("openssl verifies the timestamp of every checkpoint and of the seal, and of
   expect(new Set(tsa.asked)).toEqual(new Set(["application/timestamp-query"]));
   const { out } = await node.cli("check");
   expect(out).toMatch(
-    /^ok: tsa http:\S+\/tsr: answers under policy 1\.2\.3\.4\.1 in \d+ ms; our clock is 0 s/m,
+    /^ok: tsa http:\S+\/tsr: answers under policy 1\.2\.3\.4\.1 in \d+ ms; our clock is within a second of it$/m,
   );
   expect(await verify(node.archive, ...held())).toMatchObject({
     code: 0,

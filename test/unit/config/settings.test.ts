@@ -1,3 +1,5 @@
+import { writeFileSync } from "node:fs";
+import { join } from "node:path";
 import { generateHybridIdentity, generateX25519Identity, identityToRecipient } from "age-encryption";
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
@@ -5,6 +7,8 @@ import { COSIGNATURE, ML_DSA_44, noteKey, writeVkey } from "#durable/proof/log/n
 import { line } from "#scripts/config/finding.ts";
 import { parseSettings } from "#scripts/config/settings.ts";
 import { logSigner } from "#test/support/log-signer.ts";
+import { memoryTsa, pemOf } from "#test/support/memory-tsa.ts";
+import { workspace } from "#test/support/servers/children.ts";
 
 const signer = await logSigner();
 /** The keys of the golden log as if they were witnesses'. */
@@ -129,6 +133,10 @@ describe("a configuration that is wrong", () => {
       "w1.example must be a URL that starts with http://",
     ],
     [`[evidence]\nwitnesses = "${W1}"`, "witnesses: must be a list"],
+    ['[evidence]\ntsa = "tsa.example"', "tsa: must be a URL that starts with http:// or https://"],
+    ['[evidence]\ntsa_cert = "file:x"', "tsa_cert without tsa"],
+    ['[evidence]\ntsa = "http://t"\ntsa_cert = "x.pem"', 'tsa_cert: must be "file:PATH"'],
+    ['[evidence]\ntsa = "http://t"\ntsa_cert = "file:none.pem"', "none.pem cannot be read: ENOENT"],
     ['[evidence]\nencrypt_to = ["age1"]', '"age1" is not a recipient of age'],
     ['[evidence]\nencrypt_to = ["AGE-SECRET-KEY-1X"]', "what stands there is not a recipient of age"],
     [`[evidence]\nencrypt_to = ["${AUDITOR}", "${AUDITOR}"]`, "names a recipient twice"],
@@ -215,6 +223,33 @@ describe("a configuration that is wrong", () => {
     });
     expect(evidence("quorum = 1")?.quorum).toBe(1);
     expect(read("").settings?.evidence).toMatchObject({ quorum: 0, witnesses: [] });
+  });
+
+  test("a timestamp authority is read with its chain, and a chain that does not hold is refused", async () => {
+    const home = workspace("tsa");
+    const [tsa, other] = [await memoryTsa({ now: () => 0 }), await memoryTsa({ now: () => 0 })];
+    const reading = (...chain: (typeof tsa.chain)[number][]) => {
+      writeFileSync(join(home.path, "tsa.pem"), `about it\n${pemOf({ chain })}`);
+      return parseSettings(
+        '[evidence]\ntsa = "https://tsa.example/tsr"\ntsa_cert = "file:tsa.pem"',
+        home.path,
+      );
+    };
+    const [own, root] = tsa.chain;
+    const theirs = other.chain[1];
+    if (!own || !root || !theirs) throw new Error("no chain");
+    const { evidence } = reading(own, root).settings ?? {};
+    expect(evidence?.tsa).toMatchObject({ url: { base: "https://tsa.example/tsr" }, chain: pemOf(tsa) });
+    for (const [chain, why] of [
+      [[own], "append its issuer's"],
+      [[root], "not an authority's"],
+      [[own, theirs], "the signature of certificate 1 does not hold"],
+    ] as const) {
+      const { settings, findings } = reading(...chain);
+      expect(settings).toBeUndefined();
+      expect(findings.map(line).join()).toContain(why);
+    }
+    home.remove();
   });
 
   test("a file that was named and is not there is an error", async () => {

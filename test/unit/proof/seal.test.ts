@@ -6,11 +6,19 @@ import { join } from "node:path";
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { PAYLOAD_TYPE } from "#durable/format/head.ts";
-import { fromBase64, fromHex, sha256, toBase64, toHex, utf8 } from "#durable/proof/bytes.ts";
+import { fromBase64, fromHex, readUtf8, sha256, toBase64, toHex, utf8 } from "#durable/proof/bytes.ts";
 import { derToP1363, openEnvelope, p1363ToDer, pae, signEnvelope } from "#durable/proof/dsse.ts";
 import { importSealKey, KeyUnreadable, readPem, toPem } from "#durable/proof/key.ts";
 import { makeTlogEntry } from "#durable/proof/log/bundle.ts";
-import { encodeBundle, makeBundle, makeSignedHead, openBundle, openHead } from "#durable/proof/seal.ts";
+import {
+  encodeBundle,
+  makeBundle,
+  makeSignedHead,
+  openBundle,
+  openHead,
+  stampedBytes,
+  stampOf,
+} from "#durable/proof/seal.ts";
 import golden from "../../vectors/golden.json" with { type: "json" };
 
 const spki = fromBase64(golden.sealSpkiB64) ?? new Uint8Array();
@@ -132,6 +140,21 @@ describe("the seal key", () => {
 describe("the bundle", () => {
   test("a bundle read is the bundle written", () => {
     expect(openBundle(encodeBundle(bundle))).toEqual(bundle);
+  });
+
+  test("one with a timestamp is read as it was written, and gives what it is over", () => {
+    const [entry] = bundle.verificationMaterial.tlogEntries;
+    const stamped = makeBundle(head, entry, utf8("token"));
+    const text = readUtf8(encodeBundle(stamped)) ?? "";
+    const read = openBundle(utf8(text));
+    if (typeof read === "string") throw new Error(read);
+    expect(read).toEqual(stamped);
+    expect(readUtf8(stampOf(read) ?? new Uint8Array())).toBe("token");
+    expect(toBase64(stampedBytes(read))).toBe(golden.sigDerB64);
+    expect(stampOf(bundle)).toBeUndefined();
+    const signed = '{"signedTimestamp":"dG9rZW4="}';
+    for (const other of ['{"signedTimestamp":"dG9rZW5="}', "", `${signed},${signed}`])
+      expect(typeof openBundle(utf8(text.replace(signed, other))), other).toBe("string");
   });
 
   test.each([

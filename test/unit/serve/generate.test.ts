@@ -247,6 +247,21 @@ describe("one instance", () => {
     });
   });
 
+  test("the recorder reaches the timestamp authority, when there is one, and nobody else does", () => {
+    const [instance] = made('[evidence]\ntsa = "https://tsa.example/tsr"').instances;
+    expect(targets(instance, "recorder")).toContain("TSA tsa#");
+    expect(instance?.services).toContainEqual({
+      kind: "external",
+      name: "tsa",
+      address: "tsa.example:443",
+      transport: { kind: "https", certificateHost: "tsa.example" },
+    });
+    expect(SERVICES.filter((name) => names(instance, name).includes("TSA"))).toEqual(["recorder"]);
+    const json = workerOf(instance, "recorder").bindings.find(({ kind }) => kind === "json");
+    expect(json).toMatchObject({ value: { tsa: { url: "https://tsa.example/tsr" } } });
+    expect(names(made("").instances[0], "recorder")).not.toContain("TSA");
+  });
+
   test("a directory archive is a private socket, and needs no keys", () => {
     const { instances, directorySocket } = made("");
     expect(directorySocket).toBe("/run/s/archive.sock");
