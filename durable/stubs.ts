@@ -16,6 +16,7 @@ import type {
   Target,
 } from "#durable/format/tape.ts";
 import type { Spent } from "./budget/spent.ts";
+import type { Amounts } from "./budget/window.ts";
 import type { Approvals, Directory, Journal, Ledger } from "./means.ts";
 import type { Following } from "./session/held.ts";
 
@@ -23,13 +24,8 @@ import type { Following } from "./session/held.ts";
 export interface Purse {
   /** Lets an exchange begin and counts it in all of the budgets, or says what is spent and counts nothing. */
   take(x: ExchangeId, budgets: readonly Budget[]): Promise<Spent | undefined>;
-  /** Counts what it used; with `over` it is under way no more. */
-  charge(
-    x: ExchangeId,
-    budgets: readonly Budget[],
-    used: { readonly bytes: number; readonly tokens: number },
-    over: boolean,
-  ): Promise<void>;
+  /** Counts what it used, or takes back what `take` counted; with `over` it is under way no more. */
+  charge(x: ExchangeId, budgets: readonly Budget[], used: Amounts, over: boolean): Promise<void>;
 }
 
 /** A session as its callers see it; each call returns after what it records is durable. */

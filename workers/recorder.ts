@@ -57,7 +57,7 @@ export class Append extends WorkerEntrypoint<Env> implements AppendContract {
           ),
       );
       if ("no" in begun) {
-        await meterOf(this.env).end(x);
+        await meterOf(this.env).undo(x);
         return begun;
       }
       const { session } = begun.ok;

@@ -45,15 +45,10 @@ export abstract class BudgetObject extends DurableObject {
     return undefined;
   }
 
-  /** Counts what an exchange used. With `over` it is under way no more. */
-  async charge(
-    x: ExchangeId,
-    budgets: readonly Budget[],
-    used: Pick<Amounts, "bytes" | "tokens">,
-    over: boolean,
-  ): Promise<void> {
+  /** Counts what an exchange used, or takes back what `take` counted. With `over` it is under way no more. */
+  async charge(x: ExchangeId, budgets: readonly Budget[], used: Amounts, over: boolean): Promise<void> {
     for (const budget of budgets) {
-      this.#add(budget, { ...used, requests: 0 });
+      this.#add(budget, used);
       if (over) this.#live.get(budget.name)?.delete(x);
     }
     await this.#saveSoon();

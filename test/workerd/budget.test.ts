@@ -38,15 +38,24 @@ test("exchanges at once are counted until they are over", async () => {
   expect(await purse.take(first, [two])).toBeUndefined();
   expect(await purse.take(second, [two])).toBeUndefined();
   expect(await purse.take(exchange(), [two])).toMatchObject({ what: "concurrent", later: 1 });
-  await purse.charge(first, [two], { bytes: 0, tokens: 0 }, true);
+  await purse.charge(first, [two], { requests: 0, bytes: 0, tokens: 0 }, true);
   expect(await purse.take(exchange(), [two])).toBeUndefined();
+});
+
+test("a request that is taken back leaves its place to another", async () => {
+  const one = budget({ requests: 1, concurrent: 1 });
+  const first = exchange();
+  expect(await purse.take(first, [one])).toBeUndefined();
+  await purse.charge(first, [one], { requests: -1, bytes: 0, tokens: 0 }, true);
+  expect(await purse.take(exchange(), [one])).toBeUndefined();
+  expect(await purse.take(exchange(), [one])).toMatchObject({ budget: "b" });
 });
 
 test("bytes and tokens are charged after the fact, and stop what comes next", async () => {
   const small = budget({ bytes: 100, tokens: 50 });
   const one = exchange();
   expect(await purse.take(one, [small])).toBeUndefined();
-  await purse.charge(one, [small], { bytes: 10, tokens: 60 }, true);
+  await purse.charge(one, [small], { requests: 0, bytes: 10, tokens: 60 }, true);
   expect(await purse.take(exchange(), [small])).toMatchObject({ what: "tokens" });
 });
 

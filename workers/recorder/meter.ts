@@ -52,7 +52,16 @@ export class Meter {
     const portion = metered.bytes;
     metered.bytes = 0;
     const { principal, budgets } = metered;
-    await this.#purseOf(principal).charge(x, budgets, { bytes: portion, tokens: 0 }, false);
+    await this.#purseOf(principal).charge(x, budgets, { requests: 0, bytes: portion, tokens: 0 }, false);
+  }
+
+  /** It did not begin after all, and counts for nothing. */
+  async undo(x: ExchangeId): Promise<void> {
+    const metered = this.#under.get(x);
+    if (!metered) return;
+    this.#under.delete(x);
+    const { principal, budgets } = metered;
+    await this.#purseOf(principal).charge(x, budgets, { requests: -1, bytes: 0, tokens: 0 }, true);
   }
 
   /** The exchange is over; `content` says what a model's answer used. */
@@ -61,7 +70,12 @@ export class Meter {
     if (!metered) return;
     this.#under.delete(x);
     const { principal, budgets, bytes } = metered;
-    await this.#purseOf(principal).charge(x, budgets, { bytes, tokens: tokensIn(content) }, true);
+    await this.#purseOf(principal).charge(
+      x,
+      budgets,
+      { requests: 0, bytes, tokens: tokensIn(content) },
+      true,
+    );
   }
 }
 
