@@ -167,9 +167,11 @@ test("heads of a ledger that an earlier build made keep their places, and it goe
   const session = aSession();
   const [first = ""] = LEDGER_MIGRATIONS;
   await runInDurableObject(stub(), (_, { storage: { sql } }) => {
-    sql.exec(
-      "DROP TABLE entry; DROP TABLE checkpoint; DROP TABLE fact; DROP TABLE sealed; DROP TABLE listed; DELETE FROM migration",
-    );
+    const tables = sql
+      .exec<{ name: string }>("SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT GLOB '_cf_*'")
+      .toArray();
+    for (const { name } of tables) if (name !== "migration") sql.exec(`DROP TABLE ${name}`);
+    sql.exec("DELETE FROM migration");
     sql.exec(first);
     sql.exec("INSERT INTO migration(n, script) VALUES (0, ?)", first);
     sql.exec("INSERT INTO entry VALUES (0, ?, 0, zeroblob(32), x'01', '{}')", session);

@@ -35,6 +35,7 @@ describe("a token of the configured issuer is accepted", () => {
     expect(found).toEqual({
       principal: { issuer: ISSUER, subject: "alice", groups: ["eng"] },
       expires: START + 600_000,
+      issuedAt: START,
     });
   });
 

@@ -49,6 +49,7 @@ test("a node says where it listens, each service sees its own bindings only, and
       EGRESS: "Fetcher",
       ISSUERS: "Fetcher",
       APPEND: "Fetcher",
+      HOLD: "Fetcher",
     },
     outside: "refused",
     evaluator: {
