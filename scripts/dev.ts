@@ -16,6 +16,7 @@ import { wranglerConfig } from "./dev/wrangler-config.ts";
 import { lockState } from "./serve/lock.ts";
 import { type Plan, plan } from "./serve/plan.ts";
 import { makeClearanceKey, socketDirectory } from "./serve/run-directory.ts";
+import { readWrangler } from "./workerd/wrangler.ts";
 
 const WRANGLER = join(ROOT, "node_modules/wrangler/bin/wrangler.js");
 
@@ -95,7 +96,14 @@ function write({ settings, generated, generation, environments }: Plan, endpoint
   const command = rebuild.map((word) => JSON.stringify(word)).join(" ");
   const put = (name: string, text: string) => writeFileSync(join(state, name), text, { mode: 0o600 });
   put("bundle/worker.js", transformSync(worker, { loader: "ts", target: "esnext" }).code);
-  put("wrangler.json", JSON.stringify(wranglerConfig(workers, state, command), null, 2));
+  put(
+    "wrangler.json",
+    JSON.stringify(
+      wranglerConfig(workers, readWrangler(join(ROOT, "wrangler.toml")), state, command),
+      null,
+      2,
+    ),
+  );
   put(".dev.vars", `STENO_DEV="${encoded(given)}"\n`);
 }
 

@@ -2,15 +2,21 @@
 import { join, relative } from "node:path";
 import { ROOT } from "#scripts/build.ts";
 import type { WorkerSpec } from "#scripts/workerd/spec.ts";
+import type { Wrangler } from "#scripts/workerd/wrangler.ts";
 
 const NAME = "steno";
 const SOURCES = ["workers", "durable"];
 
 /**
  * For a file in `directory`, whose `bundle/` holds `worker.js` and, in `dist/`, what the command `rebuild` builds again
- * when a source changes.
+ * when a source changes. The classes come to be in the steps of wrangler.toml.
  */
-export function wranglerConfig(workers: readonly WorkerSpec[], directory: string, rebuild: string): object {
+export function wranglerConfig(
+  workers: readonly WorkerSpec[],
+  { migrations }: Pick<Wrangler, "migrations">,
+  directory: string,
+  rebuild: string,
+): object {
   const [first] = workers;
   const bindings = workers.flatMap((worker) => worker.bindings);
   const classes = bindings.flatMap((each) =>
@@ -40,7 +46,7 @@ export function wranglerConfig(workers: readonly WorkerSpec[], directory: string
     // One binding each: services that share a name call the same entrypoint.
     services: [...new Map(calls.map((call) => [call.binding, call])).values()],
     durable_objects: { bindings: classes },
-    migrations: [{ tag: "v1", new_sqlite_classes: classes.map(({ class_name }) => class_name) }],
+    migrations,
     // Wrangler takes each as relative, even one that begins with a slash.
     build: { command: rebuild, watch_dir: SOURCES.map((source) => relative(directory, join(ROOT, source))) },
   };

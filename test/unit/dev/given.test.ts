@@ -47,10 +47,12 @@ const given = givenOf(workers, {
   clearance: new Uint8Array(32).fill(2),
   environment: { STENO_CREDENTIAL_0: "bot:geheim" },
 });
-const config = wranglerConfig(workers, "/etc/steno/.steno/dev", "rebuild") as {
+const config = wranglerConfig(workers, wrangler, "/etc/steno/.steno/dev", "rebuild") as {
   readonly vars: object;
   readonly services: readonly { readonly binding: string; readonly entrypoint: string }[];
-  readonly durable_objects: { readonly bindings: readonly { readonly name: string }[] };
+  readonly durable_objects: {
+    readonly bindings: readonly { readonly name: string; readonly class_name: string }[];
+  };
   readonly migrations: readonly { readonly new_sqlite_classes: readonly string[] }[];
 };
 
@@ -74,7 +76,8 @@ test("wrangler.toml as it stands has the same classes and calls", () => {
     expect.arrayContaining(wrangler.services.map((call) => expect.objectContaining(call))),
   );
   expect(config.services).toHaveLength(wrangler.services.length);
-  expect(config.migrations).toEqual(wrangler.migrations);
+  const made = config.migrations.flatMap((migration) => migration.new_sqlite_classes);
+  expect(made.toSorted()).toEqual(config.durable_objects.bindings.map((each) => each.class_name).toSorted());
 });
 
 test("the configuration holds no secret: those are in one variable of .dev.vars, on one line", () => {
