@@ -8,10 +8,12 @@ import { overDaemon } from "./adapters/git/daemon.ts";
 import { isBatch, leadThrough, ticketOf, uploadedBy } from "./adapters/git/lfs/lead.ts";
 import { Tickets } from "./adapters/git/lfs/tickets.ts";
 import { WholeObject } from "./adapters/git/lfs/whole-object.ts";
+import type { Analyzer as Analyzing, Recognised } from "./contract/analyzer.ts";
 import type { Issuers } from "./contract/issuers.ts";
 import type { EgressConnection } from "./contract/settings.ts";
 import { type Env, egressEnv } from "./env.ts";
 import { fetchJwks } from "./identity/issuer-keys.ts";
+import { askPresidio } from "./mask/analysis/presidio.ts";
 import { attach } from "./vault/attach.ts";
 import { bodyClaims, openClearance, requireCover } from "./vault/clearance.ts";
 import { mounted } from "./vault/location.ts";
@@ -101,6 +103,21 @@ export class IssuerKeys extends WorkerEntrypoint<Env> implements Issuers {
         thrown instanceof Refusal ? thrown.message : `the issuer ${issuer.issuer} cannot be reached`;
       console.error(JSON.stringify({ level: "alert", code: "identity_unavailable", cause: String(thrown) }));
       return { no: { code: "identity_unavailable", message } };
+    }
+  }
+}
+
+/** The configured analyzer, for those who look into bodies and have no network. */
+export class Analyzer extends WorkerEntrypoint<Env> implements Analyzing {
+  async analyze(text: string): Promise<Answer<readonly Recognised[]>> {
+    const env = egressEnv(this.env);
+    const { presidio } = env.settings;
+    try {
+      if (!presidio) throw new Refusal("policy_unavailable", "there is no analyzer");
+      return { ok: await askPresidio(env.presidio(), presidio, text) };
+    } catch (thrown) {
+      if (thrown instanceof Refusal) return { no: { code: thrown.code, message: thrown.message } };
+      throw thrown;
     }
   }
 }

@@ -1,5 +1,6 @@
 /** The only file that reads `env`. A missing binding stops the service with the binding's name. */
 import * as v from "valibot";
+import type { Analyzer } from "#workers/contract/analyzer.ts";
 import type { Evaluator } from "#workers/contract/evaluator.ts";
 import type { Issuers } from "#workers/contract/issuers.ts";
 import type { Append, Custody, Decide, Hold, Kill, Read, Spool } from "#workers/contract/recorder.ts";
@@ -29,6 +30,7 @@ export const gatewayEnv = once((env) => {
     evaluator: binding<Evaluator>(env, "EVALUATOR"),
     egress: binding<Fetcher>(env, "EGRESS"),
     issuers: binding<Issuers>(env, "ISSUERS"),
+    analyzer: binding<Analyzer>(env, "ANALYZER"),
     append: binding<Append>(env, "APPEND"),
     hold: binding<Hold>(env, "HOLD"),
   };
@@ -47,6 +49,8 @@ export const egressEnv = once((env) => {
     clearanceKey: binding<CryptoKey>(env, "CLEARANCE_KEY"),
     spool: binding<Spool>(env, "SPOOL"),
     upstream: (name: string) => binding<Fetcher>(env, name),
+    /** Absent without an analyzer. */
+    presidio: () => binding<Fetcher>(env, "PRESIDIO"),
     secret: (name: string) => text(env, name),
   };
 });

@@ -14,6 +14,7 @@ import { sessionRoutes } from "./api/sessions.ts";
 import { type Env, gatewayEnv } from "./env.ts";
 import { apiToken, carriedToken } from "./identity/carrier.ts";
 import { makeAuthenticator } from "./identity/token.ts";
+import { Analysis } from "./mask/analysis/analysis.ts";
 import { Detectors } from "./mask/detectors.ts";
 import { Taints } from "./pipeline/decision/taints.ts";
 import type { Means, Received } from "./pipeline/exchange.ts";
@@ -53,6 +54,8 @@ function host(raw: Env): Answer {
   const authenticate = async (request: Request): Promise<Principal> =>
     (await identify(tokenOf(request))).principal;
   const detectors = new Detectors(env.settings.mask);
+  const { analyzer } = env.settings.mask;
+  const analysis = analyzer && new Analysis(env.analyzer, analyzer);
   const evaluator = remembering(env.evaluator, now);
   const random = (length: number) => crypto.getRandomValues(new Uint8Array(length));
   const taints = new Taints();
@@ -62,6 +65,7 @@ function host(raw: Env): Answer {
     authenticate,
     evaluator,
     detectors,
+    analysis,
     taints,
     append: env.append,
     hold: env.hold,
@@ -77,7 +81,8 @@ function host(raw: Env): Answer {
     issuers: env.settings.issuers.map(({ issuer }) => issuer),
   });
   return async (request, ctx) => {
-    const received = receive(request, now(), random, { stallSeconds: env.settings.stallSeconds, detectors });
+    const { stallSeconds } = env.settings;
+    const received = receive(request, now(), random, { stallSeconds, detectors, analysis });
     return received ? run(received, means(ctx)) : app.fetch(request, raw, ctx);
   };
 }
@@ -96,7 +101,7 @@ function receive(
   request: Request,
   at: number,
   random: (length: number) => Uint8Array,
-  means: Pick<Incoming, "stallSeconds" | "detectors">,
+  means: Pick<Incoming, "stallSeconds" | "detectors" | "analysis">,
 ): Received | undefined {
   const { pathname, search } = new URL(request.url);
   const [, mount = "", named = ""] = pathname.split("/", 3);

@@ -2,7 +2,7 @@
 export { Decide } from "./approvals/decide.ts";
 export { Hold } from "./approvals/hold.ts";
 export { Console } from "./console.ts";
-export { Egress, IssuerKeys } from "./egress.ts";
+export { Analyzer, Egress, IssuerKeys } from "./egress.ts";
 export { Evaluator } from "./evaluator.ts";
 export { Gateway, Gateway as default } from "./gateway.ts";
 export {

@@ -14,6 +14,7 @@ import { placed } from "#scripts/policy/open.ts";
 import { validatePolicies } from "#scripts/policy/validate.ts";
 import type { PolicyFinding } from "#workers/policy/set/source.ts";
 import { archive, sessionKeysStore } from "./archive.ts";
+import { presidio } from "./presidio.ts";
 import { issuers, upstreams } from "./reach.ts";
 import { tsa } from "./tsa.ts";
 import { witnesses } from "./witnesses.ts";
@@ -48,6 +49,7 @@ export async function look(settings: Settings, env: Environment): Promise<readon
     sessionKeysStore(settings, env),
     witnesses(settings, env),
     tsa(settings),
+    presidio(settings),
   ]);
   return found.flat();
 }

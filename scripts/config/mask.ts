@@ -5,13 +5,15 @@ import * as v from "valibot";
 import { SEVERITIES } from "#durable/format/decision.ts";
 import { DETECTORS } from "#durable/format/mask/finding.ts";
 import type { MaskSettings } from "#workers/contract/settings.ts";
+import { PRESIDIO } from "#workers/mask/analysis/analysis.ts";
 import { readPattern } from "#workers/mask/detectors.ts";
 import { PatternError } from "#workers/mask/pattern/parse.ts";
 import { reason } from "./finding.ts";
 import type { KeyPath } from "./locate.ts";
 import { nearest } from "./nearest.ts";
-import { word } from "./values.ts";
+import { type Remote, WebUrl, whole, word } from "./values.ts";
 
+const IN_UNIT = "must be from 0 to 1";
 const PATTERNS_MAX = 500;
 const WORDS_MAX = 10_000;
 /** Letters of one word of a dictionary. */
@@ -30,6 +32,17 @@ export const maskDictionary = v.object({
   file: v.exactOptional(word),
   severity,
 });
+/** An analyzer of the operator's own that speaks Presidio's REST API. */
+export const maskPresidio = v.object({
+  url: WebUrl,
+  language: v.optional(word, "en"),
+  entities: v.optional(v.array(word), []),
+  score: v.optional(v.pipe(v.number(), v.minValue(0, IN_UNIT), v.maxValue(1, IN_UNIT)), 0.5),
+  severity,
+  max_characters: v.optional(whole(1, 4_194_304), 262_144),
+  timeout_seconds: v.optional(whole(1, 60), 5),
+  when_down: v.optional(v.picklist(["refuse", "pass"], 'must be "refuse" or "pass"'), "refuse"),
+});
 export const mask = v.object({
   detectors: v.optional(v.array(word), []),
   patterns: v.optional(
@@ -37,6 +50,7 @@ export const mask = v.object({
     [],
   ),
   dictionaries: v.optional(v.array(maskDictionary), []),
+  presidio: v.exactOptional(maskPresidio),
 });
 type Mask = v.InferOutput<typeof mask>;
 
@@ -54,8 +68,7 @@ export function* maskProblems(
   ];
   for (const [i, one] of own.entries()) {
     const taken =
-      (DETECTORS as readonly string[]).includes(one.name) ||
-      own.findIndex((other) => other.name === one.name) < i;
+      [...DETECTORS, PRESIDIO].includes(one.name) || own.findIndex((other) => other.name === one.name) < i;
     if (taken) yield { path: [...one.path, "name"], text: `there is already a detector named "${one.name}"` };
   }
   for (const [i, { pattern }] of patterns.entries()) {
@@ -75,6 +88,13 @@ export function* maskProblems(
   ];
   for (const { text, path } of named) {
     if (known.includes(text)) continue;
+    if (text === PRESIDIO) {
+      yield {
+        path,
+        text: `"${PRESIDIO}" hides nothing, since bodies do not wait for it: deny or hold by findings`,
+      };
+      continue;
+    }
     const near = nearest(text, known);
     yield {
       path,
@@ -126,8 +146,16 @@ function wordsOf({ words, file }: Mask["dictionaries"][number], base: string): W
 }
 
 /** `maskProblems` has refused what cannot be read. */
-export function maskSettings({ detectors, patterns, dictionaries }: Mask, base: string): MaskSettings {
+export function maskSettings(file: Mask, base: string): MaskSettings {
+  const { detectors, patterns, dictionaries, presidio } = file;
   return {
+    ...(presidio && {
+      analyzer: {
+        severity: presidio.severity,
+        max: presidio.max_characters,
+        whenDown: presidio.when_down,
+      },
+    }),
     detectors,
     patterns,
     dictionaries: dictionaries.map((one) => {
@@ -136,4 +164,19 @@ export function maskSettings({ detectors, patterns, dictionaries }: Mask, base: 
       return { name: one.name, severity: one.severity, words: [...words.words] };
     }),
   };
+}
+
+/** What egress needs to ask it. */
+export type PresidioSettings = {
+  readonly url: Remote;
+  readonly language: string;
+  readonly entities: readonly string[];
+  readonly score: number;
+  readonly timeoutSeconds: number;
+};
+
+export function presidioSettings({ presidio }: Mask): PresidioSettings | undefined {
+  if (!presidio) return undefined;
+  const { url, language, entities, score, timeout_seconds: timeoutSeconds } = presidio;
+  return { url, language, entities, score, timeoutSeconds };
 }

@@ -42,7 +42,8 @@ function* strangers(tables: Raw): Generator<Problem> {
   const flat = new Map<string, unknown>(Object.entries(tables).filter(([key]) => key !== "identity"));
   for (const [key, value] of Object.entries(identity)) flat.set(`identity.${key}`, value);
   const mask = isTable(tables["mask"]) ? tables["mask"] : {};
-  for (const key of ["patterns", "dictionaries"]) if (key in mask) flat.set(`mask.${key}`, mask[key]);
+  for (const key of ["patterns", "dictionaries", "presidio"])
+    if (key in mask) flat.set(`mask.${key}`, mask[key]);
   const known = TABLES.map((table) => table.path.join("."));
   for (const [name, value] of flat) {
     const path = name.split(".");

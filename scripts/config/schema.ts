@@ -4,7 +4,7 @@ import { Budget } from "#durable/format/budget/budget.ts";
 import { Bodies, ConnectionKind, Inspect } from "#durable/format/connection.ts";
 import { ConnectionName } from "#durable/format/ids.ts";
 import { CredentialScheme } from "#workers/contract/settings.ts";
-import { mask, maskDictionary, maskPattern } from "./mask.ts";
+import { mask, maskDictionary, maskPattern, maskPresidio } from "./mask.ts";
 import { GitUrl, ListenAddress, WebOrigin, WebUrl, WitnessText, whole, word } from "./values.ts";
 
 const DAY = 86_400;
@@ -176,6 +176,7 @@ export const TABLES: readonly Table[] = [
   { path: ["policy"], many: false, keys: keysOf(policy), later: [] },
   { path: ["approvals"], many: false, keys: keysOf(approvals), later: [] },
   { path: ["mask"], many: false, keys: keysOf(mask), later: [] },
+  { path: ["mask", "presidio"], many: false, keys: keysOf(maskPresidio), later: [] },
   { path: ["mask", "patterns"], many: true, keys: keysOf(maskPattern), later: [] },
   { path: ["mask", "dictionaries"], many: true, keys: keysOf(maskDictionary), later: [] },
   {

@@ -8,7 +8,7 @@ import type { Bodies, ConnectionKind, Inspect } from "#durable/format/connection
 import type { ConnectionName } from "#durable/format/ids.ts";
 import type { EgressConnection, MaskSettings, Roles } from "#workers/contract/settings.ts";
 import { error, type Finding, failed, reason } from "./finding.ts";
-import { maskSettings } from "./mask.ts";
+import { maskSettings, type PresidioSettings, presidioSettings } from "./mask.ts";
 import { readFile } from "./read.ts";
 import type { File } from "./schema.ts";
 import { parseSecretRef, type SecretRef } from "./secret.ts";
@@ -119,6 +119,7 @@ export type Settings = {
     readonly url?: string;
   };
   readonly mask: MaskSettings;
+  readonly presidio: PresidioSettings | undefined;
   readonly budgets: readonly Budget[];
   readonly connections: readonly ConnectionSettings[];
 };
@@ -194,6 +195,7 @@ function settingsOf(file: File, base: string): Omit<Settings, "digest" | "file">
     },
     approvals: approvalsOf(file.approvals),
     mask: maskSettings(file.mask, base),
+    presidio: presidioSettings(file.mask),
     budgets: file.budgets.map(({ window_seconds, session_seconds, ...budget }) => ({
       ...budget,
       windowSeconds: window_seconds,

@@ -71,6 +71,7 @@ export const Egress = inDev("Egress");
 export const Evaluator = inDev("Evaluator");
 export const Gateway = inDev("Gateway");
 export const IssuerKeys = inDev("IssuerKeys");
+export const Analyzer = inDev("Analyzer");
 export const JournalObject = inDev("JournalObject");
 export const Kill = inDev("Kill");
 export const LedgerObject = inDev("LedgerObject");

@@ -78,6 +78,13 @@ export function settingsOf(service: ServiceName, settings: Settings, digests: Di
         }),
         issuers: issuersOf(settings).map(({ bindings: _, ...issuer }) => issuer),
         stallSeconds,
+        ...(settings.presidio && {
+          presidio: {
+            ...settings.presidio,
+            url: settings.presidio.url.base,
+            entities: [...settings.presidio.entities],
+          },
+        }),
       });
     case "recorder": {
       const { evidence, session } = settings;
@@ -215,6 +222,7 @@ function egressAdded(settings: Settings): Added {
     bindings.push({ name: `CREDENTIAL_${i}`, kind: "environment", variable });
     secrets.push({ variable, at: `credential of ${name}`, ref: credential.secret });
   }
+  if (settings.presidio) reach("PRESIDIO", settings.presidio.url);
   for (const issuer of issuersOf(settings)) for (const [name, to] of issuer.bindings) reach(name, to);
   return { bindings, services, secrets };
 }

@@ -4,6 +4,7 @@ import type { Contained, Header } from "#durable/format/frame.ts";
 import type { Operation, Unknown } from "#durable/format/operation.ts";
 import type { Refusal } from "#durable/format/refusal.ts";
 import type { Question } from "#workers/contract/evaluator.ts";
+import type { Analysis } from "#workers/mask/analysis/analysis.ts";
 import type { Detectors } from "#workers/mask/detectors.ts";
 import type { Reading } from "#workers/mask/reading.ts";
 import type { Body } from "#workers/wire/body.ts";
@@ -20,6 +21,8 @@ export type Incoming = {
   readonly stallSeconds: number;
   /** What is looked for in what an adapter unpacks; plain bodies are looked into by the pipeline. */
   readonly detectors: Detectors;
+  /** Who is asked about it too, where there is somebody. */
+  readonly analysis?: Analysis | undefined;
 };
 
 /** What goes upstream once it is cleared. */

@@ -20,6 +20,10 @@ export const MaskSettings = v.object({
   detectors: v.array(v.string()),
   patterns: v.array(v.object({ name: v.string(), pattern: v.string(), severity: Severity })),
   dictionaries: v.array(v.object({ name: v.string(), words: v.array(v.string()), severity: Severity })),
+  /** Absent when nobody runs one. `max`: UTF-16 code units of one request or push that it is asked about. */
+  analyzer: v.optional(
+    v.object({ severity: Severity, max: v.number(), whenDown: v.picklist(["refuse", "pass"]) }),
+  ),
 });
 export type MaskSettings = v.InferOutput<typeof MaskSettings>;
 
@@ -77,6 +81,19 @@ export const EgressSettings = v.object({
     }),
   ),
   stallSeconds: v.number(),
+  /** The analyzer of personal data, reached by the binding `PRESIDIO`. */
+  presidio: v.optional(
+    v.object({
+      /** With no trailing slash. */
+      url: v.string(),
+      language: v.string(),
+      /** Empty: all that it knows. */
+      entities: v.array(v.string()),
+      /** From 0 to 1: what it is less sure of does not count. */
+      score: v.number(),
+      timeoutSeconds: v.number(),
+    }),
+  ),
 });
 export type EgressSettings = v.InferOutput<typeof EgressSettings>;
 

@@ -11,6 +11,7 @@ import type { Adapter, Flawed, Incoming, Inspected } from "#workers/adapters/ada
 import type { Evaluator } from "#workers/contract/evaluator.ts";
 import type { Append, Hold } from "#workers/contract/recorder.ts";
 import type { GatewaySettings } from "#workers/contract/settings.ts";
+import type { Analysis } from "#workers/mask/analysis/analysis.ts";
 import type { Detectors } from "#workers/mask/detectors.ts";
 import type { Rules } from "#workers/mask/pattern/scan.ts";
 import type { Masker } from "#workers/mask/stream/masker.ts";
@@ -23,6 +24,7 @@ export type Means = {
   readonly authenticate: (request: Request) => Promise<Principal>;
   readonly evaluator: Evaluator;
   readonly detectors: Detectors;
+  readonly analysis: Analysis | undefined;
   readonly taints: Taints;
   readonly append: Append;
   readonly hold: Hold;

@@ -47,6 +47,7 @@ export class Egress extends WorkerEntrypoint {
 }
 
 export class IssuerKeys extends WorkerEntrypoint {}
+export class Analyzer extends WorkerEntrypoint {}
 
 class Recorded extends WorkerEntrypoint {
   said() {

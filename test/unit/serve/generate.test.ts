@@ -95,6 +95,7 @@ describe("one instance", () => {
       "EVALUATOR service",
       "EGRESS service",
       "ISSUERS service",
+      "ANALYZER service",
       "APPEND service",
       "HOLD service",
     ]);
@@ -102,6 +103,7 @@ describe("one instance", () => {
       "EVALUATOR evaluator#Evaluator",
       "EGRESS egress#Egress",
       "ISSUERS egress#IssuerKeys",
+      "ANALYZER egress#Analyzer",
       "APPEND recorder#Append",
       "HOLD recorder#Hold",
     ]);

@@ -48,6 +48,7 @@ test("a node says where it listens, each service sees its own bindings only, and
       EVALUATOR: "Fetcher",
       EGRESS: "Fetcher",
       ISSUERS: "Fetcher",
+      ANALYZER: "Fetcher",
       APPEND: "Fetcher",
       HOLD: "Fetcher",
     },

@@ -12,7 +12,7 @@ export async function decide(read: Read, means: Means): Promise<Decided> {
     client: opening.client,
     taints: means.taints.of(opening),
   };
-  const questions = find(read, means);
+  const questions = await find(read, means);
   const answer = await means.evaluator.decide(principal, questions, facts);
   if ("no" in answer) throw new Refusal(answer.no.code, answer.no.message);
   return { ...read, inspected: { ...inspected, questions }, facts, decision: named(answer.ok, inspected) };

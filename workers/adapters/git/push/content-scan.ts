@@ -1,6 +1,7 @@
 /** Looks for what the detectors know in all that a pack brings, as its objects come by: files, and messages. */
 import { SEVERITIES, type Severity } from "#durable/format/decision.ts";
 import { DETECTORS } from "#durable/format/mask/finding.ts";
+import { isBinary } from "#workers/mask/analysis/texts.ts";
 import { Detection, type Found } from "#workers/mask/detect.ts";
 import type { Rules } from "#workers/mask/pattern/scan.ts";
 import type { Bytes, Kind } from "../pack/bytes.ts";
@@ -23,6 +24,12 @@ export type ScannedContent = {
   readonly more: ReadonlyMap<string, { readonly count: number; readonly severity: Severity }>;
   /** Bytes that were not looked into. */
   readonly unscanned: number;
+  /** Files that are text, by the object's id, for those who look into them whole. */
+  readonly texts: ReadonlyMap<string, string>;
+  /** Bytes of text that are not among them for want of room. */
+  readonly unkept: number;
+  /** What was found in them, by rule and digest: to tell it from what was there before. */
+  readonly words?: ReadonlyMap<string, string>;
 };
 
 /** Whether a detector counts: an address beside a commit's author, or a number that random bytes happen to spell, says nothing. */
@@ -35,15 +42,22 @@ const isBuiltIn = (detector: string): boolean => (DETECTORS as readonly string[]
 export class ContentScan implements ScannedContent {
   readonly objects = new Map<string, InObject>();
   readonly more = new Map<string, { readonly count: number; readonly severity: Severity }>();
+  readonly texts = new Map<string, string>();
   unscanned = 0;
+  unkept = 0;
   readonly #rules: Rules;
+  readonly #keepsTexts: boolean;
+  #room: number;
   readonly #kept = new Map<string, number>();
   #scanned = 0;
   /** The large file that is coming by. */
   #large: ObjectScan | undefined;
 
-  constructor(rules: Rules) {
+  /** `textMax` is how many bytes of text are kept. */
+  constructor(rules: Rules, textMax: number) {
     this.#rules = rules;
+    this.#room = textMax;
+    this.#keepsTexts = textMax > 0;
   }
 
   through(piece: Bytes): void {
@@ -51,14 +65,24 @@ export class ContentScan implements ScannedContent {
     this.#look(this.#large, piece);
   }
 
-  see({ kind, id, content }: Settled): void {
+  see({ kind, id, size, content }: Settled): void {
     if (kind === "tree") return;
+    if (this.#keepsTexts && kind === "blob") this.#keep(id, size, content);
     const scan = this.#large ?? this.#begin(kind === "blob" ? "text" : "message");
     this.#large = undefined;
     if (content) this.#look(scan, content);
     scan.end();
     const { found } = scan;
     if (found.length > 0) this.objects.set(id, { kind, found });
+  }
+
+  #keep(id: string, size: number, content: Bytes | undefined): void {
+    if ((content && isBinary(content)) || this.texts.has(id)) return;
+    if (!content || size > this.#room) this.unkept += size;
+    else {
+      this.#room -= size;
+      this.texts.set(id, new TextDecoder().decode(content));
+    }
   }
 
   #begin(what: "text" | "message"): ObjectScan {

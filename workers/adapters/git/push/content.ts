@@ -20,13 +20,14 @@ export type PushContent = {
   readonly scanned?: ScannedContent;
 };
 
-/** Reads a whole pack, and looks for what `rules` say. Throws `Refusal`. */
+/** Reads a whole pack, looks for what `rules` say, and keeps `textMax` bytes of text. Throws `Refusal`. */
 export async function readContent(
   source: PackSource,
   format: ObjectFormat,
   rules: Rules | undefined,
+  textMax = 0,
 ): Promise<PushContent> {
-  const scan = rules && new ContentScan(rules);
+  const scan = rules && new ContentScan(rules, textMax);
   const commits = new Map<string, Commit>();
   let held = 0;
   let blobs = 0;

@@ -20,6 +20,7 @@ import { readPack } from "../pack/pack.ts";
 import type { PackSource } from "../pack/whole-pack.ts";
 import { isFlush } from "../pkt-line.ts";
 import { decodePush, type Push } from "../receive-pack.ts";
+import { analysed } from "./analysed.ts";
 import { type PushContent, readContent } from "./content.ts";
 import { type Around, type GitInspected, inspectedOf } from "./inspected.ts";
 import { NewFindings, newFindings, unknownVersions } from "./new-findings.ts";
@@ -48,11 +49,11 @@ export async function inspectPush(
   { repository }: Endpoint,
   outgoing: Outgoing,
 ): Promise<GitInspected | Flawed<GitOperation>> {
-  const { request, connection, detectors, stallSeconds } = incoming;
+  const { request, connection, detectors, analysis, stallSeconds } = incoming;
   const gzip = isGzip(request.headers);
   const body = await peek(request, PUSH_PREFIX, stallSeconds, () => false);
   if (body.kind === "none") throw new Refusal("malformed", "The request has no body.");
-  const around = { connection, detectors, outgoing, body };
+  const around = { connection, detectors, analysis, outgoing, body };
   let operation: GitOperation | Unknown = { kind: "unknown" };
   try {
     const ended = body.kind === "whole";
@@ -93,7 +94,10 @@ async function inspectPack(asked: Asked, bytes: Bytes, ended: boolean, gzip: boo
 
 async function readWhole({ repository, decoded, around }: Asked, source: PackSource): Promise<GitInspected> {
   const { format } = decoded;
-  const content = await readContent(source, format, everyRule(around));
+  const { analysis } = around;
+  const read = await readContent(source, format, everyRule(around), analysis?.max ?? 0);
+  const content =
+    analysis && read.scanned ? { ...read, scanned: await analysed(read.scanned, analysis) } : read;
   return unsettled(
     { push: pushOf(repository, decoded, content.commits), content, format, around },
     new Set(),

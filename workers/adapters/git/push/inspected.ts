@@ -6,7 +6,8 @@ import { abridged } from "../frames.ts";
 import { type PushFacts, questionsOf } from "../questions.ts";
 
 export type GitInspected = Inspected<GitOperation, GitContained>;
-export type Around = Pick<Incoming, "connection" | "detectors"> & Pick<GitInspected, "outgoing" | "body">;
+export type Around = Pick<Incoming, "connection" | "detectors" | "analysis"> &
+  Pick<GitInspected, "outgoing" | "body">;
 
 export function inspectedOf(
   operation: GitOperation,

@@ -1,6 +1,7 @@
 /** What a push adds of what the detectors found in it: not what the server has in the same file already. */
 import { SEVERITIES, type Severity } from "#durable/format/decision.ts";
 import type { ChangedPath, Changes, PushFinding } from "#durable/format/frame.ts";
+import { PRESIDIO } from "#workers/mask/analysis/analysis.ts";
 import { Detection, type Found } from "#workers/mask/detect.ts";
 import type { Rules } from "#workers/mask/pattern/scan.ts";
 import type { KnownObjects } from "../change/known-objects.ts";
@@ -58,7 +59,10 @@ export class NewFindings {
   of(ref: string): { readonly findings: readonly string[]; readonly severity: number } {
     const own = this.#of(ref);
     const severities = [...own, ...this.#more.values()].map(({ severity }) => rank(severity));
-    const findings = [...new Set([...own.map(({ detector }) => detector), ...this.#more.keys()])].sort();
+    const names = own.flatMap(({ detector, rule }) =>
+      detector === PRESIDIO ? [detector, `${detector}:${rule}`] : [detector],
+    );
+    const findings = [...new Set([...names, ...this.#more.keys()])].sort();
     return { findings, severity: Math.max(0, ...new Set(severities)) };
   }
 
@@ -147,6 +151,13 @@ export async function unknownVersions(
   return unknown;
 }
 
+/** As the server has a text in any place of its version: whoever moves it brings nothing new. */
+function* wordsIn(content: Uint8Array, words: ReadonlyMap<string, string>): Iterable<string> {
+  if (words.size === 0) return;
+  const text = new TextDecoder().decode(content);
+  for (const [key, word] of words) if (text.includes(word)) yield key;
+}
+
 /** What is new, against the old versions that are known. What has none counts as new. */
 export async function newFindings(
   scanned: ScannedContent,
@@ -158,14 +169,17 @@ export async function newFindings(
   const had = new Map<string, ReadonlySet<string>>();
   for (const id of versions.all) {
     const content = await objects.get("blob", id);
-    if (content) had.set(id, textsIn(content, rules));
+    if (content)
+      had.set(id, new Set([...textsIn(content, rules), ...wordsIn(content, scanned.words ?? NONE)]));
   }
   return new NewFindings(scanned, changes, (path, added, found) =>
     [...versions.of(path, added)].some((id) => had.get(id)?.has(keyOf(found))),
   );
 }
 
-const keyOf = ({ rule, sha256 }: Found): string => `${rule} ${sha256}`;
+const NONE: ReadonlyMap<string, string> = new Map();
+
+export const keyOf = ({ rule, sha256 }: Found): string => `${rule} ${sha256}`;
 
 function textsIn(content: Uint8Array, rules: Rules): ReadonlySet<string> {
   const texts = new Set<string>();
