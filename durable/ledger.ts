@@ -3,23 +3,27 @@ import { DurableObject } from "cloudflare:workers";
 import * as v from "valibot";
 import { type Envelope, NotBefore } from "#durable/format/head.ts";
 import type { SessionId } from "#durable/format/ids.ts";
-import { CHECKPOINT, entryKey } from "#durable/format/layout.ts";
-import type { Attestation } from "#durable/format/log/attestation.ts";
+import { entryKey } from "#durable/format/layout.ts";
+import type { Attestable, Attestation, Ended, Successor } from "#durable/format/log/attestation.ts";
 import { encodeAttestation, factsDigest } from "#durable/proof/attestation.ts";
-import { equal, fromBase64, readUtf8 } from "#durable/proof/bytes.ts";
+import { equal, fromBase64, readUtf8, toBase64 } from "#durable/proof/bytes.ts";
 import { signEnvelope } from "#durable/proof/dsse.ts";
 import { readPem } from "#durable/proof/key.ts";
-import { checkpointText, openCheckpoint, signCheckpoint } from "#durable/proof/log/checkpoint.ts";
+import { checkpointText, signCheckpoint } from "#durable/proof/log/checkpoint.ts";
 import { entryBody } from "#durable/proof/log/entry.ts";
 import { writeVkey } from "#durable/proof/log/note.ts";
 import { emptyRoot, leafHash } from "#durable/proof/merkle.ts";
 import { makeSignedHead, type SignedHead } from "#durable/proof/seal.ts";
 import { readStatement } from "#durable/proof/statement.ts";
+import type { Archive } from "#durable/store/archive.ts";
 import { Chores } from "#durable/store/chores/chores.ts";
 import { type IndexRows, indexRows } from "#durable/store/chores/index-rows.ts";
 import { dayOfHead, indexRow } from "#durable/store/chores/session-index.ts";
 import { cosign, LogContradicted } from "#durable/store/log/cosigning.ts";
 import { extension } from "#durable/store/log/extension.ts";
+import { contradiction, nameOf } from "#durable/store/log/place/look.ts";
+import { within } from "#durable/store/log/place/shard.ts";
+import { PolicySets } from "#durable/store/log/policy-sets.ts";
 import { growthTo, publish, signedOf } from "#durable/store/log/publish.ts";
 import {
   type CheckpointRow,
@@ -30,7 +34,7 @@ import {
 } from "#durable/store/log/rows.ts";
 import { migrate } from "#durable/store/migrations.ts";
 import { nextDelay } from "#durable/store/outbox.ts";
-import { alert, type Means } from "./means.ts";
+import { alert, type LedgerMeans, type Predecessor } from "./means.ts";
 import { epoch } from "./run.ts";
 
 /** A checkpoint is signed again after this, though nothing was added: silence can be proven too. */
@@ -39,20 +43,16 @@ const SIGN_AGAIN_SECONDS = 600;
 const ROUND = 512;
 /** Bundles kept in memory for the sessions that are about to seal themselves with them. */
 const RECENT = 256;
-/** A policy set that was in force so shortly ago is another front that has not read the new one yet. */
-const FLAP_MS = 60_000;
-/** The newest policy set of the log, and how many there were. */
-type PolicyFact = { readonly n: number; readonly set?: string };
-const NO_POLICY: PolicyFact = { n: 0 };
+/** How often a log that has ended looks whether a day is over whose sessions it has not listed. */
+const LIST_MS = 3_600_000;
 /** How long an append waits to hear whether the archive is ahead; after that it is looked at before signing only. */
 const LOOK_MS = 1_000;
 
 export abstract class LedgerObject extends DurableObject {
-  protected abstract readonly means: Pick<
-    Means,
-    "archive" | "sign" | "sealPub" | "log" | "witnesses" | "tsa" | "prober" | "now" | "random"
-  >;
+  protected abstract readonly means: LedgerMeans;
   #rows!: LedgerRows;
+  /** The log's own folder of the archive. */
+  #archive!: Archive;
   #index!: IndexRows;
   #chores!: Chores;
   #publishing: Promise<void> | undefined;
@@ -62,9 +62,9 @@ export abstract class LedgerObject extends DurableObject {
   /** Why this ledger signs nothing, and takes nothing: it is not the one that wrote the archive. */
   #refused: string | undefined;
   #attempts = 0;
+  #beginning: Promise<void> | undefined;
   readonly #recent = new Map<number, string>();
-  /** When a policy set ceased to be the newest. */
-  readonly #policies = new Map<string, number>();
+  readonly #policies = new PolicySets();
 
   protected load(): void {
     migrate(this.ctx.storage.sql, LEDGER_MIGRATIONS);
@@ -72,9 +72,12 @@ export abstract class LedgerObject extends DurableObject {
     const storage = { sql, transactionSync: <T>(work: () => T) => this.ctx.storage.transactionSync(work) };
     this.#rows = ledgerRows(storage);
     this.#index = indexRows(storage);
-    const { archive, now, random } = this.means;
+    const { archive, shard, now, random } = this.means;
+    this.#archive = within(archive, shard);
     const { fact, setFact } = this.#rows;
-    const attest = this.#attest.bind(this);
+    // What a log that has ended still has to list is said in the newest.
+    const attest = (key: string, said: Attestable, along?: () => void) =>
+      fact("ended") === undefined ? this.#attest(key, said, along) : this.means.ledger.attest(key, said);
     const more = { prober: () => this.means.prober, index: this.#index, run: epoch, tell: alert };
     this.#chores = new Chores({ archive, fact, setFact, attest, now, random, ...more });
   }
@@ -86,6 +89,10 @@ export abstract class LedgerObject extends DurableObject {
     const body = entryBody(dsseEnvelope, readPem(this.means.sealPub));
     const leaf = leafHash(body);
     const entry = { key: `head ${session} ${n}`, said: leaf, leaf, body, head };
+    const before = await this.means.predecessor?.placed(entry.key);
+    if (before && !equal(before.said, leaf))
+      throw new Error(`${entry.key} is in the ledger with other bytes`);
+    if (before) return before.index;
     return this.#place(entry, (index) => this.#listLater(dsseEnvelope, index));
   }
 
@@ -99,12 +106,16 @@ export abstract class LedgerObject extends DurableObject {
   }
 
   /** The index of anything else the log is to say, under a key of its kind: as with heads, once. Durable when it returns. */
-  attest(key: string, attestation: Attestation): Promise<number> {
+  attest(key: string, attestation: Attestable): Promise<number> {
     return this.#attest(key, attestation);
   }
 
   async #attest(key: string, attestation: Attestation, along?: () => void): Promise<number> {
     await this.#ready();
+    return this.#say(key, attestation, along);
+  }
+
+  async #say(key: string, attestation: Attestation, along?: () => void): Promise<number> {
     const { sealPub, sign, log, now } = this.means;
     const place = { key: `${attestation.kind} ${key}`, said: factsDigest(attestation) };
     const known = this.#known(place);
@@ -120,19 +131,57 @@ export abstract class LedgerObject extends DurableObject {
   async #ready(): Promise<void> {
     if (!this.#looked) await this.#lookBriefly();
     if (this.#refused !== undefined) throw new Error(this.#refused);
+    if (this.means.predecessor && this.#rows.size() === 0) await this.#begin(this.means.predecessor);
+  }
+
+  /** A log that goes on for another says so in its first entry, which seals the other: nothing is before it. */
+  #begin(predecessor: Predecessor): Promise<void> {
+    this.#beginning ??= this.#beginAfter(predecessor).finally(() => {
+      this.#beginning = undefined;
+    });
+    return this.#beginning;
+  }
+
+  async #beginAfter(predecessor: Predecessor): Promise<void> {
+    // One that could not be looked at might not be empty.
+    await this.#look();
+    if (this.#refused !== undefined) throw new Error(this.#refused);
+    const { ed25519, mlDsa } = this.means.log.keys;
+    const keys = { log: writeVkey(ed25519), logPq: writeVkey(mlDsa) };
+    const ended = await predecessor.end({ origin: ed25519.name, ...keys });
+    await this.#say("begin", { kind: "key-event", event: "begin", predecessor: ended });
+  }
+
+  /** Ends this log for the one that goes on. Said once: another successor is refused. */
+  async end(successor: Successor): Promise<Ended> {
+    await this.#ready();
+    const along = () => this.#rows.setFact("ended", successor.origin);
+    await this.#say("end", { kind: "key-event", event: "end", successor }, along);
+    await this.publish();
+    const last = this.#rows.published();
+    if (!last) throw new Error("a log without entries cannot end");
+    const { size, root } = last;
+    return { origin: this.means.log.keys.ed25519.name, size, rootHash: toBase64(root) };
+  }
+
+  /** Of a head, or of anything else that has a key. */
+  async placed(key: string): Promise<{ readonly index: number; readonly said: Uint8Array } | undefined> {
+    const own = this.#rows.find(key);
+    if (own) return own;
+    const before = await this.means.predecessor?.placed(key);
+    // A copy: an answer that is handed on as it came keeps both objects alive for as long as its receiver.
+    return before && { index: before.index, said: before.said };
   }
 
   /** A decision was made with this policy set. When the log has another as the newest, it says that it changed. */
   async policy(set: string, session: SessionId): Promise<void> {
-    const known = this.#rows.fact("policy");
-    const { n, set: before } = known === undefined ? NO_POLICY : (JSON.parse(known) as PolicyFact);
-    const lost = this.#policies.get(set) ?? Number.NEGATIVE_INFINITY;
-    if (before === set || this.means.now() < lost + FLAP_MS) return;
-    const change = { kind: "policy-change", set, ...(before !== undefined && { before }), session } as const;
-    await this.#attest(String(n), change, () => {
-      this.#rows.setFact("policy", JSON.stringify({ n: n + 1, set } satisfies PolicyFact));
-      if (before !== undefined) this.#policies.set(before, this.means.now());
-      for (const old of this.#policies.keys()) if (this.#policies.size > RECENT) this.#policies.delete(old);
+    const change = this.#policies.news(this.#rows.fact("policy"), set, this.means.now());
+    if (!change) return;
+    const { key, before, fact } = change;
+    const facts = { kind: "policy-change", set, ...(before !== undefined && { before }), session } as const;
+    await this.#attest(key, facts, () => {
+      this.#rows.setFact("policy", fact);
+      this.#policies.changed(before, this.means.now());
     });
   }
 
@@ -140,6 +189,8 @@ export abstract class LedgerObject extends DurableObject {
   async #place(entry: NewEntry, along?: (index: number) => void): Promise<number> {
     const known = this.#known(entry);
     if (known !== undefined) return known;
+    const ended = this.#rows.fact("ended");
+    if (ended !== undefined) throw new Error(`this log has ended: ${ended} goes on`);
     const index = this.#rows.size();
     this.#rows.add(index, entry, along);
     await this.#due(this.means.now() + 100);
@@ -166,16 +217,31 @@ export abstract class LedgerObject extends DurableObject {
     await this.publish();
     const known = this.#recent.get(index);
     if (known !== undefined) return known;
-    const stored = await this.means.archive.get(entryKey(index));
+    const stored = await this.#archive.get(entryKey(index));
     const text = stored && readUtf8(stored);
     if (text === undefined) throw new Error(`entry ${index} of the ledger is not in the archive`);
     return text;
   }
 
+  /** The stored bytes of a head, in this log or in one before it. */
+  async stored(session: SessionId, n: number): Promise<string> {
+    const key = `head ${session} ${n}`;
+    const own = this.#rows.find(key);
+    if (own) return this.bundle(own.index);
+    const { predecessor } = this.means;
+    const before = await predecessor?.placed(key);
+    if (!predecessor || !before) throw new Error(`${key} is not in the ledger`);
+    return predecessor.bundle(before.index);
+  }
+
   /** The newest published checkpoint that enough witnesses cosigned: what is recorded now, is recorded after it. */
   async newest(): Promise<NotBefore | undefined> {
     const cosigned = this.#rows.fact("cosigned");
-    return cosigned === undefined ? undefined : v.parse(NotBefore, JSON.parse(cosigned));
+    if (cosigned === undefined) {
+      const before = await this.means.predecessor?.newest();
+      return before && v.parse(NotBefore, before);
+    }
+    return v.parse(NotBefore, JSON.parse(cosigned));
   }
 
   override async alarm(): Promise<void> {
@@ -190,8 +256,9 @@ export abstract class LedgerObject extends DurableObject {
       await this.ctx.storage.setAlarm(this.means.now() + nextDelay(this.#attempts, Math.random()));
       return;
     }
-    const last = this.#rows.published();
+    const last = this.#open();
     if (last) await this.#due((last.at + SIGN_AGAIN_SECONDS) * 1000);
+    else if (this.#index.some()) await this.#due(this.means.now() + LIST_MS);
   }
 
   /** One checkpoint and everything of it; rounds never overlap. */
@@ -204,7 +271,8 @@ export abstract class LedgerObject extends DurableObject {
   }
 
   async #publish(): Promise<void> {
-    const { archive, sealPub, log, witnesses, tsa } = this.means;
+    const { sealPub, log, witnesses, tsa } = this.means;
+    const [archive, rows] = [this.#archive, this.#rows];
     await this.#look();
     if (this.#refused === undefined) await this.#ask();
     if (this.#refused !== undefined) throw new Error(this.#refused);
@@ -213,18 +281,9 @@ export abstract class LedgerObject extends DurableObject {
       this.#recent.set(index, bundle);
       for (const old of this.#recent.keys()) if (this.#recent.size > RECENT) this.#recent.delete(old);
     };
-    const publishing = {
-      archive,
-      rows: this.#rows,
-      keys: log.keys,
-      sealPub,
-      witnesses,
-      tsa,
-      tell: alert,
-      stored,
-    };
+    const publishing = { archive, rows, keys: log.keys, sealPub, witnesses, tsa, tell: alert, stored };
     await this.#unlessContradicted(() => publish(publishing, signed));
-    const last = this.#rows.published();
+    const last = this.#open();
     if (last) await this.#due((last.at + SIGN_AGAIN_SECONDS) * 1000);
   }
 
@@ -239,19 +298,18 @@ export abstract class LedgerObject extends DurableObject {
     const at = Math.max(Math.floor(now() / 1000), (before?.at ?? 0) + 1);
     const note = await signCheckpoint({ origin: log.keys.ed25519.name, size, root }, at, log);
     const signed = { start, size, at, root, edge: edge.hashes, note };
-    this.#rows.addCheckpoint(signed, this.#name());
+    this.#rows.addCheckpoint(signed, nameOf(log.keys));
     return signed;
   }
 
-  #signDue(): boolean {
-    const last = this.#rows.published();
-    return last !== undefined && this.means.now() >= (last.at + SIGN_AGAIN_SECONDS) * 1000;
+  /** The newest checkpoint, which is signed again unless the log has ended. */
+  #open(): CheckpointRow | undefined {
+    return this.#rows.fact("ended") === undefined ? this.#rows.published() : undefined;
   }
 
-  /** Whose log this is: never changes, since what was signed under another name or key would not be extended. */
-  #name(): string {
-    const { ed25519, mlDsa } = this.means.log.keys;
-    return `${writeVkey(ed25519)}\n${writeVkey(mlDsa)}`;
+  #signDue(): boolean {
+    const last = this.#open();
+    return last !== undefined && this.means.now() >= (last.at + SIGN_AGAIN_SECONDS) * 1000;
   }
 
   /** Holds the archive against the tables, once a life of the object. Throws when the archive cannot be read. */
@@ -280,21 +338,8 @@ export abstract class LedgerObject extends DurableObject {
   }
 
   async #compare(): Promise<void> {
-    const own = this.#rows.fact("log");
-    if (own !== undefined && own !== this.#name())
-      return this.#refuse("the ledger was made under another origin, or with other log keys");
-    const stored = await this.means.archive.get(CHECKPOINT);
-    if (!stored) return;
-    const opened = await openCheckpoint(readUtf8(stored) ?? "", this.means.log.keys);
-    if (typeof opened === "string") return this.#refuse(`the archive's checkpoint is ${opened}`);
-    if (opened.wrong) return this.#refuse(`the archive's checkpoint: ${opened.wrong.message}`);
-    const { size, root } = opened.checkpoint;
-    const rows = [this.#rows.pending(), this.#rows.published()];
-    const newest = Math.max(...rows.map((row) => row?.size ?? 0));
-    if (size > newest)
-      return this.#refuse(`the archive's checkpoint has ${size} entries, the ledger signed ${newest}`);
-    if (rows.some((row) => row?.size === size && !equal(row.root, root)))
-      return this.#refuse(`the archive's checkpoint of ${size} entries has another root`);
+    const why = await contradiction(this.#archive, this.#rows, this.means.log.keys);
+    if (why !== undefined) this.#refuse(why);
   }
 
   #ask(): Promise<void> {
@@ -307,7 +352,7 @@ export abstract class LedgerObject extends DurableObject {
 
   /** Before the first signature of a life of the object: a witness may have seen more of this log than the archive holds. */
   async #askWitnesses(): Promise<void> {
-    const { archive, log, witnesses, now } = this.means;
+    const { log, witnesses, now } = this.means;
     // What is on its way is sent to them as it is, and nothing new is signed before.
     if (witnesses.all.length === 0 || this.#rows.pending()) return;
     const published = this.#rows.published();
@@ -321,7 +366,7 @@ export abstract class LedgerObject extends DurableObject {
           text: checkpointText(none),
           note: await signCheckpoint(none, Math.floor(now() / 1000), log),
         };
-    const prove = (old: number) => extension(archive, growth, old);
+    const prove = (old: number) => extension(this.#archive, growth, old);
     await this.#unlessContradicted(() => cosign(witnesses, signed, size, prove, alert));
   }
 

@@ -4,7 +4,7 @@ import type { Asked } from "#durable/custody/custody.ts";
 import type { ApprovalRow } from "#durable/format/approval/approval.ts";
 import type { NotBefore } from "#durable/format/head.ts";
 import type { ApprovalId, SessionId } from "#durable/format/ids.ts";
-import type { Attestation } from "#durable/format/log/attestation.ts";
+import type { Attestable, Ended, Successor } from "#durable/format/log/attestation.ts";
 import type { Principal } from "#durable/format/principal.ts";
 import type { Answer, Opening, SessionView } from "#durable/format/tape.ts";
 import type { LogSigner } from "#durable/proof/log/checkpoint.ts";
@@ -31,14 +31,26 @@ export interface Ledger {
    * Says something that is no head, signed with the seal key. `key` is the caller's, among those of its kind: the same
    * key and facts get the same index again; the same key and other facts throw. Durable when it returns.
    */
-  attest(key: string, attestation: Attestation): Promise<number>;
+  attest(key: string, attestation: Attestable): Promise<number>;
   /** A decision of `session` was made with this policy set: when that is news, the log says so before this returns. */
   policy(set: string, session: SessionId): Promise<void>;
   /** Returns when every entry so far is in the archive. */
   publish(): Promise<void>;
+  /** The bytes of a head, as `bundle` gives them, in whichever log it is. */
+  stored(session: SessionId, n: number): Promise<string>;
   /** The bytes of an entry as the archive has them, once it has them: the head, with its proof and its checkpoint. */
   bundle(index: number): Promise<string>;
   /** The newest published checkpoint; undefined before the first. */
+  newest(): Promise<NotBefore | undefined>;
+}
+
+/** The log before this one, which has ended, or is about to. */
+export interface Predecessor {
+  /** Ends it: nothing is taken after the entry that names the successor. Its last checkpoint, once that is in the archive. */
+  end(successor: Successor): Promise<Ended>;
+  /** The entry that was made under a key. */
+  placed(key: string): Promise<{ readonly index: number; readonly said: Uint8Array } | undefined>;
+  bundle(index: number): Promise<string>;
   newest(): Promise<NotBefore | undefined>;
 }
 
@@ -94,6 +106,10 @@ export type Means = {
   readonly witnesses: Witnesses;
   /** Who gives checkpoints and seals their timestamps; absent when nobody is asked. */
   readonly tsa?: Tsa | undefined;
+  /** Where the log lies in the archive: empty for the first, else its folder. */
+  readonly shard: string;
+  /** Absent while the log is the first of its archive. */
+  readonly predecessor?: Predecessor | undefined;
   /** Keyed digest, lower-case hex: the same text gives the same pseudonym on one node. */
   readonly pseudonym: (text: string) => Promise<string>;
   readonly origin: string;
@@ -107,6 +123,23 @@ export type Means = {
   readonly now: () => number;
   readonly random: (length: number) => Uint8Array;
 };
+
+/** What a ledger needs of them: those of its own log, and the newest log for what it may not say any more. */
+export type LedgerMeans = Pick<
+  Means,
+  | "archive"
+  | "sign"
+  | "sealPub"
+  | "log"
+  | "witnesses"
+  | "tsa"
+  | "shard"
+  | "predecessor"
+  | "ledger"
+  | "prober"
+  | "now"
+  | "random"
+>;
 
 /** The recorder's own log, one JSON line. Never holds bodies, tokens or names. */
 export function alert(code: string, facts: Readonly<Record<string, string | number>>): void {

@@ -49,7 +49,7 @@ export async function seal(sealing: Sealing): Promise<{ readonly root: string } 
   const terminal = await signHead(sealing, ending.reason === "truncated" ? "truncated" : "closed");
   if (terminal.entry === null) throw new Error(`the terminal head of ${opened.session} has no place`);
   // Safe here: the terminal head is in the ledger. The seal is its entry, with its proof, as the archive has it.
-  const seal = await means.ledger.bundle(terminal.entry);
+  const seal = await means.ledger.stored(opened.session, terminal.n);
   await means.archive.put(`${sessionFolder(opened.session)}${SEAL_NAME}`, utf8(seal), { locked: true });
   return { root: terminal.root };
 }

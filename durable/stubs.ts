@@ -6,6 +6,7 @@ import type { ApprovalView, HoldNews } from "#durable/format/approval/approval.t
 import type { Budget } from "#durable/format/budget/budget.ts";
 import type { BodyEnd, Content, Direction, EndReason } from "#durable/format/frame.ts";
 import type { ApprovalId, ExchangeId, SessionId } from "#durable/format/ids.ts";
+import { shardFolder } from "#durable/format/layout.ts";
 import type {
   Answer,
   DecisionTape,
@@ -17,7 +18,7 @@ import type {
 } from "#durable/format/tape.ts";
 import type { Spent } from "./budget/spent.ts";
 import type { Amounts } from "./budget/window.ts";
-import type { Approvals, Directory, Journal, Ledger } from "./means.ts";
+import type { Approvals, Directory, Journal, Ledger, Predecessor } from "./means.ts";
 import type { Following } from "./session/held.ts";
 
 /** What one principal has used of its budgets. */
@@ -55,14 +56,39 @@ export interface Session {
 export const sessionOf = (namespace: DurableObjectNamespace, session: SessionId): Session =>
   namespace.getByName(session) as unknown as Session;
 
-/** One journal, one ledger and one directory a recorder. */
+/** One journal and one directory a recorder. */
 export const journalOf = (namespace: DurableObjectNamespace): Journal =>
   namespace.getByName("journal") as unknown as Journal;
 /** One budget object a principal. */
 export const budgetOf = (namespace: DurableObjectNamespace, principal: string): Purse =>
   namespace.getByName(principal) as unknown as Purse;
-export const ledgerOf = (namespace: DurableObjectNamespace): Ledger =>
-  namespace.getByName("ledger") as unknown as Ledger;
+const FIRST_LEDGER = "ledger";
+/** One ledger for each log there was: the first has a plain name, those that go on have their origin's. */
+export const ledgerName = (origins: readonly string[], at = origins.length - 1): string =>
+  at <= 0 ? FIRST_LEDGER : (origins[at] ?? FIRST_LEDGER);
+
+export type LedgerPlace = {
+  /** Below which the log lies in the archive. */
+  readonly shard: string;
+  readonly before: string | undefined;
+  /** How many logs have begun after it. */
+  readonly after: number;
+};
+
+/** Of the ledger that has a name; `origins` are those of all logs, oldest first. Throws when none of them has it. */
+export function ledgerPlace(origins: readonly string[], name: string): LedgerPlace {
+  const at = origins.findIndex((_, i) => ledgerName(origins, i) === name);
+  const origin = origins[at];
+  if (origin === undefined) throw new Error(`no configured log is that of the ledger ${name}`);
+  return {
+    shard: at === 0 ? "" : shardFolder(origin),
+    before: at === 0 ? undefined : ledgerName(origins, at - 1),
+    after: origins.length - 1 - at,
+  };
+}
+
+export const ledgerOf = (namespace: DurableObjectNamespace, name = FIRST_LEDGER): Ledger & Predecessor =>
+  namespace.getByName(name) as unknown as Ledger & Predecessor;
 export const directoryOf = (namespace: DurableObjectNamespace): Directory =>
   namespace.getByName("directory") as unknown as Directory;
 export const approvalsOf = (namespace: DurableObjectNamespace): Approvals =>

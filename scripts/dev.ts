@@ -28,7 +28,7 @@ function ofDev(settings: Settings): Settings {
   const { keys: __, ...rest } = settings;
   return {
     ...rest,
-    evidence: { ...evidence, encryptTo: [] },
+    evidence: { ...evidence, previousOrigins: [], encryptTo: [] },
     archive: { kind: "directory", path: join(state, "archive"), retentionDays: 0, backlogBytes },
     serve: { ...settings.serve, topology: "single", fronts: 1, state },
   };

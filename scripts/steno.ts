@@ -85,7 +85,8 @@ const COMMANDS: Readonly<Record<string, Command>> = {
     load: async () => (await import("./approvals/approvals.ts")).approvals,
   },
   keys: {
-    usage: "keys init|show|share [--to age1…,…] [--identity FILE] [ID…] [--config steno.toml] [--json]",
+    usage:
+      "keys init|show|rotate ORIGIN|share [--to age1…,…] [--identity FILE] [ID…] [--config steno.toml] [--json]",
     does: "make the node's keys, show the public ones, or encrypt session keys to more auditors",
     load: async () => (await import("./cli/keys.ts")).keys,
   },

@@ -67,11 +67,9 @@ export const recorderEnv = once((env) => {
     sealKey: binding<CryptoKey>(env, "SEAL_KEY"),
     /** PEM, SubjectPublicKeyInfo. */
     sealPub: text(env, "SEAL_PUB"),
-    logKey: binding<CryptoKey>(env, "LOG_KEY"),
-    logPqKey: binding<CryptoKey>(env, "LOG_PQ_KEY"),
-    /** PEM, SubjectPublicKeyInfo. */
-    logPub: text(env, "LOG_PUB"),
-    logPqPub: text(env, "LOG_PQ_PUB"),
+    log: () => logOf(env, "LOG"),
+    /** Of the log before, which may have to end; there is one where the settings name it. */
+    previousLog: () => logOf(env, "PREVIOUS_LOG"),
     clearanceKey: binding<CryptoKey>(env, "CLEARANCE_KEY"),
     pseudonymKey: binding<CryptoKey>(env, "PSEUDONYM_KEY"),
     witness: (name: string) => binding<Fetcher>(env, name),
@@ -90,6 +88,21 @@ export const recorderEnv = once((env) => {
     /** Reaches the directory of session keys; absent without one. */
     keysDirectory: () => binding<Fetcher>(env, "KEYS"),
   };
+});
+
+/** A log's keys; the public halves in PEM, SubjectPublicKeyInfo. */
+export type LogBindings = {
+  readonly ed25519: CryptoKey;
+  readonly mlDsa: CryptoKey;
+  readonly ed25519Pub: string;
+  readonly mlDsaPub: string;
+};
+
+const logOf = (env: Env, name: string): LogBindings => ({
+  ed25519: binding<CryptoKey>(env, `${name}_KEY`),
+  mlDsa: binding<CryptoKey>(env, `${name}_PQ_KEY`),
+  ed25519Pub: text(env, `${name}_PUB`),
+  mlDsaPub: text(env, `${name}_PQ_PUB`),
 });
 
 export const consoleEnv = once((env) => {

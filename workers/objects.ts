@@ -10,7 +10,7 @@ import { alert } from "#durable/means.ts";
 import { SessionObject as SessionBase } from "#durable/session.ts";
 import { approvalsOf, journalOf } from "#durable/stubs.ts";
 import { type Env, recorderEnv } from "./env.ts";
-import { recorderMeans } from "./recorder-means.ts";
+import { ledgerMeans, recorderMeans } from "./recorder-means.ts";
 
 export class SessionObject extends SessionBase {
   protected override readonly means;
@@ -37,7 +37,7 @@ export class LedgerObject extends LedgerBase {
   protected override readonly means;
   constructor(state: DurableObjectState, env: Env) {
     super(state, env);
-    this.means = recorderMeans(env);
+    this.means = ledgerMeans(env, state.id.name ?? "");
     this.load();
   }
 }

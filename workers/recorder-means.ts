@@ -3,7 +3,7 @@ import { principalKey } from "#durable/format/principal.ts";
 import type { Means } from "#durable/means.ts";
 import { toHex } from "#durable/proof/bytes.ts";
 import { subtleSigner } from "#durable/proof/dsse.ts";
-import { logKeys } from "#durable/proof/log/checkpoint.ts";
+import { type LogSigner, logKeys } from "#durable/proof/log/checkpoint.ts";
 import { readVkey } from "#durable/proof/log/note.ts";
 import { readLogPems } from "#durable/proof/log/trust.ts";
 import { readCertificates } from "#durable/proof/timestamp/certificate.ts";
@@ -16,9 +16,17 @@ import { type Witness, witnessClient } from "#durable/store/log/witness.ts";
 import { directoryProbe } from "#durable/store/probe/directory-probe.ts";
 import { s3Probe } from "#durable/store/probe/s3-probe.ts";
 import { s3Archive } from "#durable/store/s3-archive.ts";
-import { budgetOf, directoryOf, journalOf, ledgerOf, sessionOf } from "#durable/stubs.ts";
+import {
+  budgetOf,
+  directoryOf,
+  journalOf,
+  ledgerName,
+  ledgerOf,
+  ledgerPlace,
+  sessionOf,
+} from "#durable/stubs.ts";
 import type { RecorderSettings } from "#workers/contract/settings.ts";
-import { type Env, recorderEnv } from "./env.ts";
+import { type Env, type LogBindings, recorderEnv } from "./env.ts";
 import { Meter } from "./recorder/meter.ts";
 
 const made = new WeakMap<Env, Means>();
@@ -34,7 +42,7 @@ export function recorderMeans(env: Env): Means {
 function makeMeans(raw: Env): Means {
   const env = recorderEnv(raw);
   const { settings } = env;
-  const logPub = readLogPems(env.logPub, env.logPqPub);
+  const current = () => ledgerOf(env.ledger, ledgerName(originsOf(settings)));
   return {
     limits: settings,
     ...storeOf(env),
@@ -42,11 +50,8 @@ function makeMeans(raw: Env): Means {
     ...keysOf(env),
     sign: async (bytes) => new Uint8Array(await subtleSigner(env.sealKey)(bytes)),
     sealPub: env.sealPub,
-    log: {
-      keys: logKeys(settings.origin, logPub.ed25519, logPub.mlDsa),
-      ed25519: async (bytes) => new Uint8Array(await crypto.subtle.sign("Ed25519", env.logKey, bytes)),
-      mlDsa: async (bytes) => new Uint8Array(await crypto.subtle.sign("ML-DSA-44", env.logPqKey, bytes)),
-    },
+    log: signerOf(settings.origin, env.log()),
+    shard: "",
     witnesses: { all: settings.witnesses.map((each) => witnessOf(env, each)), threshold: settings.quorum },
     ...tsaOf(env),
     pseudonym: async (text) => {
@@ -64,12 +69,13 @@ function makeMeans(raw: Env): Means {
       rest: () => journalOf(env.journal).rest(),
     },
     ledger: {
-      append: (session, n, head) => ledgerOf(env.ledger).append(session, n, head),
-      attest: (key, attestation) => ledgerOf(env.ledger).attest(key, attestation),
-      policy: (set, session) => ledgerOf(env.ledger).policy(set, session),
-      publish: () => ledgerOf(env.ledger).publish(),
-      bundle: (index) => ledgerOf(env.ledger).bundle(index),
-      newest: () => ledgerOf(env.ledger).newest(),
+      append: (session, n, head) => current().append(session, n, head),
+      attest: (key, attestation) => current().attest(key, attestation),
+      policy: (set, session) => current().policy(set, session),
+      publish: () => current().publish(),
+      stored: (session, n) => current().stored(session, n),
+      bundle: (index) => current().bundle(index),
+      newest: () => current().newest(),
     },
     directory: {
       resolve: (key, opening) => directoryOf(env.directory).resolve(key, opening),
@@ -82,6 +88,33 @@ function makeMeans(raw: Env): Means {
     wake: async (session) => (await sessionOf(env.sessions, session).view()) !== undefined,
     now: () => Date.now(),
     random: (length) => crypto.getRandomValues(new Uint8Array(length)),
+  };
+}
+
+const originsOf = ({ previousOrigins, origin }: RecorderSettings): readonly string[] => [
+  ...previousOrigins,
+  origin,
+];
+
+/** Of the ledger that has a name: of the newest log, or of one that it goes on for. */
+export function ledgerMeans(raw: Env, name: string): Means {
+  const env = recorderEnv(raw);
+  const { settings } = env;
+  const { shard, before, after } = ledgerPlace(originsOf(settings), name);
+  const means = recorderMeans(raw);
+  const own = { shard, predecessor: before === undefined ? undefined : ledgerOf(env.ledger, before) };
+  if (after === 0) return { ...means, ...own };
+  // Of a log that has ended nothing is signed: only the one before the newest may still have to.
+  const origin = originsOf(settings).at(-1 - after) ?? "";
+  return { ...means, ...own, log: signerOf(origin, env.previousLog()), prober: undefined };
+}
+
+function signerOf(origin: string, { ed25519, mlDsa, ed25519Pub, mlDsaPub }: LogBindings): LogSigner {
+  const raw = readLogPems(ed25519Pub, mlDsaPub);
+  return {
+    keys: logKeys(origin, raw.ed25519, raw.mlDsa),
+    ed25519: async (bytes) => new Uint8Array(await crypto.subtle.sign("Ed25519", ed25519, bytes)),
+    mlDsa: async (bytes) => new Uint8Array(await crypto.subtle.sign("ML-DSA-44", mlDsa, bytes)),
   };
 }
 

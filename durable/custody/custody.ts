@@ -1,7 +1,7 @@
 /** Erasures and legal holds of sealed sessions: what was asked, how far it is, and the steps that are taken again after a crash. */
 import type { SessionId } from "#durable/format/ids.ts";
 import { sessionFolder } from "#durable/format/layout.ts";
-import type { Attestation } from "#durable/format/log/attestation.ts";
+import type { Attestable } from "#durable/format/log/attestation.ts";
 import type { CustodyView } from "#durable/format/tape.ts";
 import { sha256, toHex } from "#durable/proof/bytes.ts";
 import type { Archive } from "#durable/store/archive.ts";
@@ -14,7 +14,7 @@ export type CustodyMeans = {
   readonly archive: Archive;
   readonly keys?: KeyStore;
   /** Its entry, once it is in the archive with everything before it. */
-  readonly say: (key: string, attestation: Attestation) => Promise<void>;
+  readonly say: (key: string, attestation: Attestable) => Promise<void>;
   readonly now: () => number;
 };
 

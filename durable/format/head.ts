@@ -7,7 +7,7 @@ export const PREDICATE_TYPE = "urn:steno:attestation:session-head:v1";
 export const STATEMENT_TYPE = "https://in-toto.io/Statement/v1";
 export const PAYLOAD_TYPE = "application/vnd.in-toto+json";
 
-const Hash = v.pipe(v.string(), v.regex(/^[A-Za-z0-9+/]{43}=$/, "a base64 SHA-256"));
+export const Hash = v.pipe(v.string(), v.regex(/^[A-Za-z0-9+/]{43}=$/, "a base64 SHA-256"));
 export const Hex = v.pipe(v.string(), v.regex(/^[0-9a-f]{64}$/, "a hex SHA-256"));
 const Count = v.pipe(v.number(), v.integer(), v.minValue(0));
 

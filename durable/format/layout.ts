@@ -66,3 +66,7 @@ export function isOfProbe(key: string, said: string): boolean {
   if (key.endsWith("-race")) return /^writer (\d)\1$/.test(said);
   return said === (key.endsWith("-shorten") ? PROBE_SAYS.shorten : PROBE_SAYS.canary);
 }
+
+/** The first log of an archive lies at its root; each that goes on for the one before has a folder, with `log/` and `trust/`. */
+export const SHARDS = "shards/";
+export const shardFolder = (origin: string): string => `${SHARDS}${origin}/`;

@@ -46,6 +46,10 @@ const CODES = {
   policy_malformed: ["error", "invalid"],
   /** The log does not extend the checkpoint that the auditor holds. */
   log_not_extended: ["error", "invalid"],
+  /** A log that does not seal the one before it, or one that was not to go on. */
+  shard_unlinked: ["error", "invalid"],
+  /** A log has ended, and the one that goes on is not there. */
+  shard_missing: ["error", "incomplete"],
   tile_missing: ["error", "incomplete"],
   tile_altered: ["error", "invalid"],
   head_malformed: ["error", "invalid"],

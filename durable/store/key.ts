@@ -24,7 +24,10 @@ export function requireKey(key: string): void {
 
 /** The keys that are replaced; every other is written once. */
 const REPLACED: readonly string[] = [CHECKPOINT, WITNESS_POLICY, TRUSTED_ROOT, TSA_CERTIFICATES];
-export const isReplaced = (key: string): boolean => REPLACED.includes(key);
+export function isReplaced(key: string): boolean {
+  const [, within = ""] = /^(?:shards\/[^/]+\/)?(.*)$/s.exec(key) ?? [];
+  return REPLACED.includes(within);
+}
 
 /** What `put`, or `replace`, may be asked for. */
 export function requireKeyOf(verb: "put" | "replace", key: string): void {

@@ -1,5 +1,5 @@
 /** Whether the log's witnesses answer, with their keys, and know no other log: the newest checkpoint is shown to them again. */
-import { CHECKPOINT } from "#durable/format/layout.ts";
+import { CHECKPOINT, shardFolder } from "#durable/format/layout.ts";
 import { readUtf8 } from "#durable/proof/bytes.ts";
 import { readCheckpoint } from "#durable/proof/log/checkpoint.ts";
 import { readNote } from "#durable/proof/log/note.ts";
@@ -18,8 +18,10 @@ export async function witnesses(settings: Settings, env: Environment): Promise<F
   const { evidence, archive } = settings;
   if (evidence.witnesses.length === 0) return [];
   const source = archiveSource(archive, env);
+  const folder = evidence.previousOrigins.length === 0 ? "" : shardFolder(evidence.origin);
+  const checkpoint = `${folder}${CHECKPOINT}`;
   const newest: Newest = async () =>
-    noSource(source) ? undefined : signedOf(await source.get(CHECKPOINT).catch(() => undefined));
+    noSource(source) ? undefined : signedOf(await source.get(checkpoint).catch(() => undefined));
   const found = await Promise.all(evidence.witnesses.map((witness) => one(witness, newest)));
   const well = found.filter(({ level }) => level === "ok").length;
   if (well < evidence.quorum)

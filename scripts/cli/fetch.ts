@@ -4,7 +4,7 @@ import { link, mkdir, readFile, rm, writeFile } from "node:fs/promises";
 import { dirname, join, resolve } from "node:path";
 import * as v from "valibot";
 import { SessionId } from "#durable/format/ids.ts";
-import { SEAL_NAME, sessionFolder } from "#durable/format/layout.ts";
+import { SEAL_NAME, SHARDS, sessionFolder } from "#durable/format/layout.ts";
 import { isKey } from "#durable/store/key.ts";
 import type { KeyStore } from "#durable/store/keys/key-store.ts";
 import { sessionKeys } from "#scripts/archive/session-keys.ts";
@@ -19,7 +19,7 @@ import { loadOrReport } from "./report.ts";
 import { TERMINAL, type Terminal } from "./terminal.ts";
 
 /** Whole, not only the session's own entries: a hole in the log is seen only in the log. */
-const SHARED = ["log/", "trust/"] as const;
+const SHARED = ["log/", "trust/", SHARDS] as const;
 const AT_ONCE = 8;
 const TIMEOUT_MS = 60_000;
 

@@ -8,7 +8,7 @@ import {
   randomBytes,
 } from "node:crypto";
 import { chmodSync, existsSync, mkdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { error, type Finding, ok, reason, warning } from "./finding.ts";
 import { resolveSecret, showSecretRef } from "./secret.ts";
 import type { Settings } from "./settings.ts";
@@ -24,12 +24,15 @@ export type NodeKeys = {
   /** PKCS#8 PEM of an ML-DSA-44 seed, as workerd reads it. Secret. */
   readonly logPqPem: string;
   readonly logPqPub: string;
+  /** Those of the log before, which may still have to end; absent while there is none. */
+  readonly previous?: Pick<NodeKeys, "logPem" | "logPub" | "logPqPem" | "logPqPub">;
   /** 32 bytes. Secret. */
   readonly pseudonym: Uint8Array;
 };
 
+type Setting = "sealKey" | "logKey" | "logPqKey" | "previousLogKey" | "previousLogPqKey";
 type Kind = {
-  readonly setting: "sealKey" | "logKey" | "logPqKey";
+  readonly setting: Setting;
   /** Below the keys directory, without `.pem` or `.pub`. */
   readonly file: string;
   readonly at: string;
@@ -42,35 +45,53 @@ type Kind = {
 const pkcs8 = (key: KeyObject): string => key.export({ type: "pkcs8", format: "pem" }).toString();
 
 /** The keys that sign evidence. */
-const KINDS: readonly Kind[] = [
-  {
-    setting: "sealKey",
-    file: "seal",
-    at: "seal key",
-    name: "ECDSA P-256",
-    make: () => generateKeyPairSync("ec", { namedCurve: "P-256" }).privateKey,
-    fits: (key) => key.asymmetricKeyDetails?.namedCurve === "prime256v1",
-    write: pkcs8,
-  },
-  {
-    setting: "logKey",
-    file: "log",
-    at: "log key",
-    name: "Ed25519",
-    make: () => generateKeyPairSync("ed25519").privateKey,
-    fits: (key) => key.asymmetricKeyType === "ed25519",
-    write: pkcs8,
-  },
-  {
-    setting: "logPqKey",
-    file: "log-pq",
-    at: "log pq key",
-    name: "ML-DSA-44",
-    make: () => generateKeyPairSync("ml-dsa-44").privateKey,
-    fits: (key) => key.asymmetricKeyType === "ml-dsa-44",
-    write: seedPem,
-  },
-];
+const SEAL: Kind = {
+  setting: "sealKey",
+  file: "seal",
+  at: "seal key",
+  name: "ECDSA P-256",
+  make: () => generateKeyPairSync("ec", { namedCurve: "P-256" }).privateKey,
+  fits: (key) => key.asymmetricKeyDetails?.namedCurve === "prime256v1",
+  write: pkcs8,
+};
+const LOG: Kind = {
+  setting: "logKey",
+  file: "log",
+  at: "log key",
+  name: "Ed25519",
+  make: () => generateKeyPairSync("ed25519").privateKey,
+  fits: (key) => key.asymmetricKeyType === "ed25519",
+  write: pkcs8,
+};
+const LOG_PQ: Kind = {
+  setting: "logPqKey",
+  file: "log-pq",
+  at: "log pq key",
+  name: "ML-DSA-44",
+  make: () => generateKeyPairSync("ml-dsa-44").privateKey,
+  fits: (key) => key.asymmetricKeyType === "ml-dsa-44",
+  write: seedPem,
+};
+
+type Evidence = Pick<Settings["evidence"], "origin" | "previousOrigins">;
+
+/** The first log's keys have plain names; each that goes on has a directory of its own, so that no key replaces another. */
+const folderOf = (origins: readonly string[]): string =>
+  origins.length > 1 ? `${origins.at(-1) ?? ""}/` : "";
+
+function kindsOf({ origin, previousOrigins }: Evidence): readonly Kind[] {
+  const folder = folderOf([...previousOrigins, origin]);
+  return [SEAL, ...[LOG, LOG_PQ].map((kind) => ({ ...kind, file: `${folder}${kind.file}` }))];
+}
+
+function previousKinds({ previousOrigins }: Evidence): readonly Kind[] {
+  if (previousOrigins.length === 0) return [];
+  const folder = folderOf(previousOrigins);
+  return [
+    { ...LOG, setting: "previousLogKey", file: `${folder}${LOG.file}`, at: "previous log key" },
+    { ...LOG_PQ, setting: "previousLogPqKey", file: `${folder}${LOG_PQ.file}`, at: "previous log pq key" },
+  ];
+}
 
 /** RFC 9881: PKCS#8 of an ML-DSA-44 key that holds only its 32-byte seed, but for the seed. */
 const SEED_HEADER = Buffer.from("3034020100300b060960864801650304031104228020", "hex");
@@ -95,11 +116,12 @@ export function initKeys(settings: Settings): readonly string[] {
   const make = (name: string, content: () => string | Uint8Array) => {
     const path = join(directory, name);
     if (existsSync(path)) return;
+    mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
     // `wx`: two starts at once never see one key replace another.
     writeFileSync(path, content(), { mode: 0o600, flag: "wx" });
     made.push(path);
   };
-  for (const kind of KINDS) {
+  for (const kind of kindsOf(settings.evidence)) {
     if (settings.evidence[kind.setting] !== undefined) continue;
     make(`${kind.file}.pem`, () => kind.write(kind.make()));
     make(`${kind.file}.pub`, () =>
@@ -116,29 +138,38 @@ export type ReadKeys = { readonly keys?: NodeKeys; readonly findings: readonly F
 export function readKeys(settings: Settings, env: Readonly<Record<string, string | undefined>>): ReadKeys {
   const directory = keysDirectory(settings.serve.state);
   const findings: Finding[] = [];
-  const [seal, log, logPq] = KINDS.map((kind) => readKey(kind, settings, env, findings));
+  const read = (kind: Kind) => readKey(kind, settings, env, findings);
+  const [seal, log, logPq] = kindsOf(settings.evidence).map(read);
+  const kinds = previousKinds(settings.evidence);
+  const [oldLog, oldPq] = kinds.map(read);
   const pseudonym = readPseudonym(join(directory, "pseudonym.key"), findings);
-  if (!seal || !log || !logPq || !pseudonym) return { findings };
+  if (!seal || !log || !logPq || !pseudonym || (kinds.length > 0 && !(oldLog && oldPq))) return { findings };
   return {
     keys: {
       sealPem: seal.pem,
       sealPub: seal.pub,
-      logPem: log.pem,
-      logPub: log.pub,
-      logPqPem: logPq.pem,
-      logPqPub: logPq.pub,
+      ...logPems(log, logPq),
+      ...(oldLog && oldPq && { previous: logPems(oldLog, oldPq) }),
       pseudonym,
     },
     findings,
   };
 }
 
+type Pair = { readonly pem: string; readonly pub: string };
+const logPems = (log: Pair, pq: Pair) => ({
+  logPem: log.pem,
+  logPub: log.pub,
+  logPqPem: pq.pem,
+  logPqPub: pq.pub,
+});
+
 function readKey(
   kind: Kind,
   { serve, evidence }: Settings,
   env: Readonly<Record<string, string | undefined>>,
   findings: Finding[],
-): { readonly pem: string; readonly pub: string } | undefined {
+): Pair | undefined {
   const own = { kind: "file", path: join(keysDirectory(serve.state), `${kind.file}.pem`) } as const;
   const ref = evidence[kind.setting] ?? own;
   const { text, findings: found } = resolveSecret(kind.at, ref, env);

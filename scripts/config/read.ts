@@ -25,6 +25,7 @@ export function readFile(tables: Raw, text: string, name: string, base: string):
     if (![...said].some((path) => path === problem.path.join("."))) problems.push(problem);
   }
   if (parsed.success) problems.push(...contradictions(parsed.output, base), ...stamping(parsed.output, base));
+  if (parsed.success) problems.push(...succession(parsed.output));
   const located = problems.map((problem) => ({ ...problem, line: locate(text, problem.path) }));
   located.sort((a, b) => a.line - b.line);
   const findings = located.map(({ line, text: said, mild }) =>
@@ -104,6 +105,8 @@ function* secrets(tables: Raw, base: string): Generator<Problem> {
       "seal_key",
       "log_key",
       "log_pq_key",
+      "previous_log_key",
+      "previous_log_pq_key",
       "credential",
       "client_secret",
     ]) {
@@ -240,6 +243,20 @@ function* stamping({ evidence: { tsa, tsa_cert } }: File, base: string): Generat
   if (tsa === undefined) yield { path, text: "tsa_cert without tsa: where the authority is" };
   const chain = readTsaChain(tsa_cert, base);
   if ("no" in chain) yield { path, text: `tsa_cert: ${chain.no}` };
+}
+
+function* succession({ evidence }: File): Generator<Problem> {
+  const { origin, previous_origins: previous } = evidence;
+  const all = [...previous, origin];
+  const twice = all.find((name, i) => all.indexOf(name) < i);
+  if (twice !== undefined)
+    yield {
+      path: ["evidence", "previous_origins"],
+      text: `"${twice}" is named twice: each log has a name of its own`,
+    };
+  for (const key of ["previous_log_key", "previous_log_pq_key"] as const)
+    if (evidence[key] !== undefined && previous.length === 0)
+      yield { path: ["evidence", key], text: `${key} without previous_origins: which log is it of?` };
 }
 
 function* unwitnessed({ witnesses, quorum }: File["evidence"]): Generator<Problem> {

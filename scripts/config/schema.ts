@@ -100,15 +100,20 @@ const serve = v.object({
 
 const policy = v.object({ dir: v.optional(word, "./policies"), poll_seconds: v.optional(whole(1, 3600), 5) });
 
-const HOSTNAME = /^(?=.{1,253}$)[a-z0-9](?:[a-z0-9-]*[a-z0-9])?(?:\.[a-z0-9](?:[a-z0-9-]*[a-z0-9])?)*$/;
+/** Of a log: a bare hostname. */
+export const ORIGIN = /^(?=.{1,253}$)[a-z0-9](?:[a-z0-9-]*[a-z0-9])?(?:\.[a-z0-9](?:[a-z0-9-]*[a-z0-9])?)*$/;
+const origin = v.pipe(
+  v.string(),
+  v.regex(ORIGIN, "must be a bare hostname in lower case: the ledger's name"),
+);
 const evidence = v.object({
-  origin: v.optional(
-    v.pipe(v.string(), v.regex(HOSTNAME, "must be a bare hostname in lower case: the ledger's name")),
-    "steno.localhost",
-  ),
+  origin: v.optional(origin, "steno.localhost"),
+  previous_origins: v.optional(v.pipe(v.array(origin), v.maxLength(100, "must name at most 100")), []),
   seal_key: v.exactOptional(v.string()),
   log_key: v.exactOptional(v.string()),
   log_pq_key: v.exactOptional(v.string()),
+  previous_log_key: v.exactOptional(v.string()),
+  previous_log_pq_key: v.exactOptional(v.string()),
   witnesses: v.optional(v.pipe(v.array(WitnessText), v.maxLength(32, "must name at most 32")), []),
   quorum: v.exactOptional(whole(1, 32)),
   encrypt_to: v.optional(v.array(word), []),

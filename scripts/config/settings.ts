@@ -103,6 +103,11 @@ export type Settings = {
     readonly sealKey?: SecretRef;
     readonly logKey?: SecretRef;
     readonly logPqKey?: SecretRef;
+    /** Names of the logs that this one goes on for, oldest first. */
+    readonly previousOrigins: readonly string[];
+    /** Keys of the newest of them, which may still have to end. */
+    readonly previousLogKey?: SecretRef;
+    readonly previousLogPqKey?: SecretRef;
     readonly witnesses: readonly WitnessAt[];
     /** How many of them a checkpoint needs: all unless fewer are asked for, 0 without any. */
     readonly quorum: number;
@@ -189,6 +194,7 @@ function settingsOf(file: File, base: string): Omit<Settings, "digest" | "file">
       ...(file.evidence.seal_key === undefined ? {} : { sealKey: secret(file.evidence.seal_key, base) }),
       ...(file.evidence.log_key === undefined ? {} : { logKey: secret(file.evidence.log_key, base) }),
       ...(file.evidence.log_pq_key === undefined ? {} : { logPqKey: secret(file.evidence.log_pq_key, base) }),
+      ...previousOf(file.evidence, base),
       witnesses: file.evidence.witnesses,
       ...tsaOf(file.evidence, base),
       quorum: file.evidence.quorum ?? file.evidence.witnesses.length,
@@ -211,6 +217,17 @@ function approvalsOf({ url, ...times }: File["approvals"]): Settings["approvals"
     approvalSeconds: times.approval_seconds,
     loginSeconds: times.login_seconds,
     ...(url === undefined ? {} : { url: `${url.replace(/\/$/, "")}/` }),
+  };
+}
+
+function previousOf(
+  { previous_origins, previous_log_key: key, previous_log_pq_key: pqKey }: File["evidence"],
+  base: string,
+): Pick<Settings["evidence"], "previousOrigins" | "previousLogKey" | "previousLogPqKey"> {
+  return {
+    previousOrigins: previous_origins,
+    ...(key !== undefined && { previousLogKey: secret(key, base) }),
+    ...(pqKey !== undefined && { previousLogPqKey: secret(pqKey, base) }),
   };
 }
 

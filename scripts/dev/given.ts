@@ -79,6 +79,8 @@ function keyOf(
     [KEY_FILES.sealKey]: derOf(keys.sealPem),
     [KEY_FILES.logKey]: derOf(keys.logPem),
     [KEY_FILES.logPqKey]: derOf(keys.logPqPem),
+    [KEY_FILES.previousLogKey]: keys.previous && derOf(keys.previous.logPem),
+    [KEY_FILES.previousLogPqKey]: keys.previous && derOf(keys.previous.logPqPem),
   }[embed];
   if (bytes === undefined) throw new Error(`npm run dev does not know the key ${embed}`);
   return {
@@ -96,6 +98,8 @@ function publicOf(embed: string, keys: NodeKeys): string {
     [KEY_FILES.sealPub]: keys.sealPub,
     [KEY_FILES.logPub]: keys.logPub,
     [KEY_FILES.logPqPub]: keys.logPqPub,
+    [KEY_FILES.previousLogPub]: keys.previous?.logPub,
+    [KEY_FILES.previousLogPqPub]: keys.previous?.logPqPub,
   }[embed];
   if (text === undefined) throw new Error(`npm run dev does not know the text ${embed}`);
   return text;

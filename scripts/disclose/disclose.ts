@@ -3,10 +3,18 @@ import { mkdir, writeFile } from "node:fs/promises";
 import { dirname, join, resolve } from "node:path";
 import * as v from "valibot";
 import { SessionId } from "#durable/format/ids.ts";
-import { LOG_PQ_VKEY, LOG_VKEY, SEAL_PUB, sessionFolder } from "#durable/format/layout.ts";
+import {
+  LOG_PQ_VKEY,
+  LOG_VKEY,
+  SEAL_NAME,
+  SEAL_PUB,
+  sessionFolder,
+  shardFolder,
+} from "#durable/format/layout.ts";
 import { unsealWith } from "#durable/proof/age/unseal.ts";
 import { CannotDisclose, discloseFrames } from "#durable/proof/disclose/disclose-frames.ts";
 import { Findings } from "#durable/proof/finding.ts";
+import { openHead } from "#durable/proof/seal.ts";
 import { readFlags, UsageFault } from "#scripts/cli/flags.ts";
 import { oneLine, TERMINAL, type Terminal } from "#scripts/cli/terminal.ts";
 import { identitiesIn } from "#scripts/encrypted/identity.ts";
@@ -51,8 +59,9 @@ export async function disclose(args: string[], terminal: Terminal = TERMINAL): P
     terminal.err(oneLine(`nothing was disclosed: ${thrown.message}`));
     return 1;
   }
+  const log = await logOf(place, files.get(SEAL_NAME));
   for (const key of [SEAL_PUB, LOG_VKEY, LOG_PQ_VKEY]) {
-    const bytes = await place.source.get(key);
+    const bytes = await place.source.get(`${log}${key}`);
     if (bytes) files.set(key, bytes);
   }
   for (const [name, bytes] of files) await create(join(directory, name), bytes);
@@ -65,6 +74,14 @@ export async function disclose(args: string[], terminal: Terminal = TERMINAL): P
     terminal.out(`steno verify ${directory}`);
   }
   return 0;
+}
+
+/** The folder of the log that the seal is in. */
+async function logOf({ source }: Place, seal: Uint8Array | undefined): Promise<string> {
+  const { bundle } = seal ? await openHead(seal, undefined) : {};
+  const note = bundle?.verificationMaterial.tlogEntries[0].inclusionProof.checkpoint.envelope ?? "";
+  const folder = shardFolder(note.slice(0, note.indexOf("\n")));
+  return (await source.stat(`${folder}${LOG_VKEY}`)) ? folder : "";
 }
 
 function framesOf(text: string | undefined): number[] {

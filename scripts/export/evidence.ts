@@ -1,6 +1,6 @@
 /** What a session's evidence consists of, apart from everybody else's: its objects, its entries of the log, the keys. */
 import type { SessionId } from "#durable/format/ids.ts";
-import { CHECKPOINT, sessionFolder } from "#durable/format/layout.ts";
+import { CHECKPOINT, SHARDS, sessionFolder, shardFolder } from "#durable/format/layout.ts";
 import type { Bytes } from "#durable/proof/bytes.ts";
 import type { Source } from "#durable/proof/read/source.ts";
 import { openHead } from "#durable/proof/seal.ts";
@@ -29,14 +29,26 @@ export async function collectEvidence(source: Source, session: SessionId, most: 
     await take(key);
   }
   if (found.size === 0) throw new Error(`${session} is not there`);
-  for await (const key of source.list("trust/")) await take(key);
-  for await (const key of source.list("log/entry/")) {
-    const bytes = await source.get(key);
-    const head = bytes && (await openHead(bytes, undefined)).statement?.predicate;
-    if (head?.session === session) await take(key, bytes);
+  for (const log of await logsIn(source)) {
+    for await (const key of source.list(`${log}trust/`)) await take(key);
+    for await (const key of source.list(`${log}log/entry/`)) {
+      const bytes = await source.get(key);
+      const head = bytes && (await openHead(bytes, undefined)).statement?.predicate;
+      if (head?.session === session) await take(key, bytes);
+    }
+    await take(`${log}${CHECKPOINT}`);
   }
-  await take(CHECKPOINT);
   return found;
+}
+
+/** The folders of all logs of the archive; the first one's is its root. */
+async function logsIn(source: Source): Promise<readonly string[]> {
+  const folders = new Set([""]);
+  for await (const key of source.list(SHARDS)) {
+    const [, origin] = /^shards\/([^/]+)\/./.exec(key) ?? [];
+    if (origin !== undefined) folders.add(shardFolder(origin));
+  }
+  return [...folders];
 }
 
 /** The one page would be larger than a browser opens gladly: the session is verified where it is instead. */

@@ -74,6 +74,13 @@ export function writeGeneration(state: string, generation: Generation): void {
   secret(KEY_FILES.logPub, generation.keys.logPub);
   secret(KEY_FILES.logPqKey, generation.keys.logPqPem);
   secret(KEY_FILES.logPqPub, generation.keys.logPqPub);
+  const { previous } = generation.keys;
+  if (previous) {
+    secret(KEY_FILES.previousLogKey, previous.logPem);
+    secret(KEY_FILES.previousLogPub, previous.logPub);
+    secret(KEY_FILES.previousLogPqKey, previous.logPqPem);
+    secret(KEY_FILES.previousLogPqPub, previous.logPqPub);
+  }
   for (const instance of generation.instances) secret(configName(instance.name), capnp(instance));
   const next = join(run, `next-${name}`);
   symlinkSync(name, next);

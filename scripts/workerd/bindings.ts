@@ -33,6 +33,10 @@ export const KEY_FILES = {
   logPub: "keys/log.pub",
   logPqKey: "keys/log-pq.pem",
   logPqPub: "keys/log-pq.pub",
+  previousLogKey: "keys/previous-log.pem",
+  previousLogPub: "keys/previous-log.pub",
+  previousLogPqKey: "keys/previous-log-pq.pem",
+  previousLogPqPub: "keys/previous-log-pq.pub",
 } as const;
 
 export type Digests = { readonly build: string; readonly config: string };
@@ -99,6 +103,7 @@ export function settingsOf(service: ServiceName, settings: Settings, digests: Di
         backlogBytes,
         budgets: settings.budgets,
         origin: evidence.origin,
+        previousOrigins: [...evidence.previousOrigins],
         witnesses: evidence.witnesses.map(({ vkey, url }, i) => ({
           vkey,
           url: url.base,
@@ -259,6 +264,14 @@ function keysAdded({ keys }: Settings, { keysSocket }: ArchivePaths): Added {
   };
 }
 
+/** The log before may still have to end. */
+const PREVIOUS_LOG: readonly BindingSpec[] = [
+  { name: "PREVIOUS_LOG_KEY", kind: "ed25519", embed: KEY_FILES.previousLogKey, usages: ["sign"] },
+  { name: "PREVIOUS_LOG_PUB", kind: "text", content: { embed: KEY_FILES.previousLogPub } },
+  { name: "PREVIOUS_LOG_PQ_KEY", kind: "ml-dsa-44", embed: KEY_FILES.previousLogPqKey, usages: ["sign"] },
+  { name: "PREVIOUS_LOG_PQ_PUB", kind: "text", content: { embed: KEY_FILES.previousLogPqPub } },
+];
+
 function archiveAdded({ archive, serve, evidence }: Settings, paths: ArchivePaths): Added {
   const bindings: BindingSpec[] = [
     { name: "SEAL_KEY", kind: "p256", embed: KEY_FILES.sealKey, usages: ["sign"] },
@@ -267,6 +280,7 @@ function archiveAdded({ archive, serve, evidence }: Settings, paths: ArchivePath
     { name: "LOG_PUB", kind: "text", content: { embed: KEY_FILES.logPub } },
     { name: "LOG_PQ_KEY", kind: "ml-dsa-44", embed: KEY_FILES.logPqKey, usages: ["sign"] },
     { name: "LOG_PQ_PUB", kind: "text", content: { embed: KEY_FILES.logPqPub } },
+    ...(evidence.previousOrigins.length > 0 ? PREVIOUS_LOG : []),
     { name: "CLEARANCE_KEY", kind: "hmac", embed: KEY_FILES.clearance, usages: ["sign", "verify"] },
     { name: "PSEUDONYM_KEY", kind: "hmac", embed: KEY_FILES.pseudonym, usages: ["sign"] },
   ];

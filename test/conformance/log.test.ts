@@ -2,21 +2,23 @@
 import { execFileSync, spawnSync } from "node:child_process";
 import { createPublicKey } from "node:crypto";
 import { cpSync, globSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
-import { dirname, join } from "node:path";
+import { basename, dirname, join } from "node:path";
 import { bundleFromJSON } from "@sigstore/bundle";
 import { TrustedRoot } from "@sigstore/protobuf-specs";
 import { toSignedEntity, toTrustMaterial, Verifier } from "@sigstore/verify";
 import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
+import type { SessionId } from "#durable/format/ids.ts";
 import { verifyArchive } from "#durable/proof/verify/archive.ts";
 import { disclose } from "#scripts/disclose/disclose.ts";
+import { collectEvidence } from "#scripts/export/evidence.ts";
 import { folderSource } from "#scripts/verify/folder.ts";
 import { workspace } from "#test/support/servers/children.ts";
 import { startGitHttp } from "#test/support/servers/git-http.ts";
 import { startOidc } from "#test/support/servers/oidc.ts";
 import { tinyRepository } from "#test/support/servers/repository.ts";
-import { startNode } from "#test/support/steno.ts";
+import { cli, type Node, startNode } from "#test/support/steno.ts";
 import { inlineSession } from "#test/unit/proof/corpus.ts";
-import { Archive } from "#test/unit/proof/recording.ts";
+import { Archive, source as mapSource } from "#test/unit/proof/recording.ts";
 
 const home = workspace("log");
 const SUMDB = join(import.meta.dirname, "sumdb");
@@ -24,6 +26,12 @@ let checker: string;
 /** An archive that a node wrote, after its first sessions and after more. */
 let real: string;
 let earlier: string;
+/** The same, after its log was changed for another and more sessions. */
+let rotated: string;
+/** What `steno verify` keeps of the archive before that. */
+let state: string;
+const FIRST = "seal-2026.gw.example";
+const NEXT = "seal-2027.gw.example";
 /** One of more than a full tile, written with the same code. */
 let large: string;
 
@@ -44,7 +52,7 @@ beforeAll(async () => {
 }, 240_000);
 afterAll(() => home.remove());
 
-/** Two rounds of sessions through a whole node, each sealed before the archive is copied. */
+/** Rounds of sessions through a whole node, each sealed before the archive is copied. */
 async function record(): Promise<void> {
   const oidc = await startOidc();
   const git = await startGitHttp();
@@ -52,9 +60,11 @@ async function record(): Promise<void> {
   const connection = { name: "code", kind: "git", upstream: git.authUrl, credential: "env:UP" };
   const env = { UP: `${git.user}:${git.password}` };
   const node = await startNode({ issuer: oidc.issuer, connections: [connection], env });
-  const rounds = ["earlier", "real"].map((name) => join(home.path, name));
+  const rounds = ["earlier", "real", "rotated"].map((name) => join(home.path, name));
+  state = join(home.path, "state.json");
   try {
     for (const [round, copy] of rounds.entries()) {
+      if (round === 2) await rotate(node);
       const subjects = ["alice", "bob", "carol"].map((name) => `${name}-${round}`);
       await Promise.all(
         subjects.map(async (sub) => session(node.gateway(), await oidc.token({ sub, audience: "steno" }))),
@@ -66,7 +76,25 @@ async function record(): Promise<void> {
     await git.stop();
     await oidc.stop();
   }
-  [earlier = "", real = ""] = rounds;
+  [earlier = "", real = "", rotated = ""] = rounds;
+}
+
+/** As docs/configuration.md says: the keys first, then what they are for, then a start. */
+async function rotate(node: Node): Promise<void> {
+  expect(await node.cli("verify", node.archive, "--since", state)).toMatchObject({ code: 0 });
+  const { out } = await node.cli("keys", "rotate", NEXT, "--json");
+  const { vkeys, evidence } = JSON.parse(out) as {
+    readonly vkeys: readonly string[];
+    readonly evidence: { readonly origin: string; readonly previous_origins: readonly string[] };
+  };
+  expect(vkeys.every((vkey) => vkey.startsWith(`${NEXT}+`))).toBe(true);
+  const text = read(node.config);
+  const lines = Object.entries(evidence).map(([key, value]) => `${key} = ${JSON.stringify(value)}`);
+  const changed = text.replace(/^origin = .*$/m, lines.join("\n"));
+  expect(changed).not.toBe(text);
+  await node.terminate();
+  writeFileSync(node.config, changed);
+  await node.start();
 }
 
 /** One exchange in a session of its own, ended and sealed. */
@@ -189,10 +217,9 @@ describe("@sigstore/verify", () => {
   });
 });
 
-describe("Go's x/mod/sumdb", () => {
-  const sumdb = (archive: string, before = "-") =>
-    spawnSync(checker, [archive, before], { encoding: "utf8" });
+const sumdb = (archive: string, before = "-") => spawnSync(checker, [archive, before], { encoding: "utf8" });
 
+describe("Go's x/mod/sumdb", () => {
   test("verifies a node's checkpoint, every entry from its tiles and from its bundle, and that the log grew", () => {
     expect(sumdb(real, join(earlier, "log/checkpoint"))).toMatchObject({
       stdout: `${sizeOf(real)} entries\nextends ${sizeOf(earlier)}\n`,
@@ -243,6 +270,59 @@ describe("Go's x/mod/sumdb", () => {
       expect({ key, status }).toEqual({ key, status: 1 });
     }
     expect(sumdb(large, join(real, "log/checkpoint")).status).toBe(1);
+  });
+});
+
+describe("a log that goes on for another", () => {
+  const shard = () => join(rotated, "shards", NEXT);
+  const originIn = (seal: string): string | undefined =>
+    (
+      JSON.parse(read(seal)) as Stored
+    ).verificationMaterial.tlogEntries[0].inclusionProof.checkpoint.envelope.split("\n")[0];
+  const sealsIn = (origin: string) => sealsOf(rotated).filter((seal) => originIn(seal) === origin);
+  const quiet = { env: {}, out: () => undefined, err: () => undefined };
+
+  test("is verified with it as one archive, which extends what was kept of the first log", async () => {
+    const verified = () => cli(["verify", rotated, "--since", state], "", process.env);
+    expect(await verified()).toMatchObject({ code: 0, out: expect.stringContaining("VALID COMPLETE") });
+    expect(JSON.parse(read(state))).toMatchObject({ origin: NEXT });
+    expect(await verified()).toMatchObject({ code: 0, out: expect.stringContaining("VALID COMPLETE") });
+  });
+
+  test("is verified by @sigstore/verify with its own root of trust, and each seal with that of its log alone", () => {
+    expect([sealsIn(FIRST).length, sealsIn(NEXT).length]).toEqual([6, 3]);
+    for (const seal of sealsIn(FIRST)) sigstore(rotated, JSON.parse(read(seal)));
+    for (const seal of sealsIn(NEXT)) sigstore(shard(), JSON.parse(read(seal)));
+    expect(() => sigstore(rotated, JSON.parse(read(sealsIn(NEXT)[0] ?? "")))).toThrow();
+    for (const entry of globSync(join(shard(), "log/entry/*.sigstore.json")))
+      sigstore(shard(), JSON.parse(read(entry)));
+  });
+
+  test("is verified by Go's sumdb as a log of its own, and the first one grew to its end", () => {
+    expect(sumdb(rotated, join(real, "log/checkpoint"))).toMatchObject({
+      stdout: `${sizeOf(rotated)} entries\nextends ${sizeOf(real)}\n`,
+      stderr: "",
+    });
+    expect(sumdb(shard())).toMatchObject({ stdout: `${sizeOf(shard())} entries\n`, stderr: "" });
+  });
+
+  test("has sessions that are exported and disclosed with what verifies them", async () => {
+    const [seal = ""] = sealsIn(NEXT);
+    const out = join(home.path, "disclosed-next");
+    expect(await disclose([dirname(seal), "--frame", "0,2", "-o", out], quiet)).toBe(0);
+    expect(sumdb(out, "disclosed")).toMatchObject({ stdout: "2 frames\n", stderr: "" });
+    const evidence = await collectEvidence(
+      folderSource(rotated),
+      basename(dirname(seal)) as SessionId,
+      1 << 30,
+    );
+    const names = [...evidence.keys()];
+    expect(names).toContain(`shards/${NEXT}/trust/log.vkey`);
+    const only = basename(dirname(seal)) as SessionId;
+    expect(await verifyArchive(mapSource(new Map(evidence)), { now: Date.now() }, only)).toMatchObject({
+      findings: [],
+      sessions: 1,
+    });
   });
 });
 

@@ -3,7 +3,7 @@ import { evictDurableObject, runInDurableObject } from "cloudflare:test";
 import { beforeAll, beforeEach, expect, test } from "vitest";
 import { mintSessionId, type SessionId } from "#durable/format/ids.ts";
 import { entryKey } from "#durable/format/layout.ts";
-import type { Attestation } from "#durable/format/log/attestation.ts";
+import type { Attestable } from "#durable/format/log/attestation.ts";
 import { fromBase64 } from "#durable/proof/bytes.ts";
 import { openSaid } from "#durable/proof/seal.ts";
 import { verifyArchive } from "#durable/proof/verify/archive.ts";
@@ -31,7 +31,7 @@ beforeEach(async () => {
 
 const aSession = (): SessionId => mintSessionId(Date.now(), crypto.getRandomValues(new Uint8Array(10)));
 const BY = `hmac:${"a".repeat(64)}`;
-const read = (session = aSession()): Attestation => ({ kind: "read", session, by: BY, what: "view" });
+const read = (session = aSession()): Attestable => ({ kind: "read", session, by: BY, what: "view" });
 
 async function saidAt(index: number) {
   await ledger().publish();
@@ -51,7 +51,7 @@ test("the same key and facts keep their place, at another time and after a resta
   await forget();
   expect(await ledger().attest("k", facts)).toBe(0);
   expect(await ledger().attest("l", facts)).toBe(1);
-  const other = await failure(() => ledger().attest("k", { ...facts, what: "export" } as Attestation));
+  const other = await failure(() => ledger().attest("k", { ...facts, what: "export" } as Attestable));
   expect(other).toContain("read k is in the ledger with other bytes");
 });
 
@@ -63,7 +63,7 @@ test("asked for many times at once, under one key, it has one place", async () =
 });
 
 test("facts that are not of their kind are refused, and have no place", async () => {
-  const bad = { kind: "read", session: aSession(), by: "Alice", what: "view" } as Attestation;
+  const bad = { kind: "read", session: aSession(), by: "Alice", what: "view" } as Attestable;
   expect(await failure(() => ledger().attest("k", bad))).toContain("a pseudonym");
   expect(await ledger().attest("k", read())).toBe(0);
 });

@@ -15,7 +15,15 @@ import { SessionObject as SessionBase } from "#durable/session.ts";
 import type { Tsa } from "#durable/store/log/tsa.ts";
 import type { Witness } from "#durable/store/log/witness.ts";
 import type { Prober } from "#durable/store/probe/probe.ts";
-import { approvalsOf, directoryOf, journalOf, ledgerOf, sessionOf } from "#durable/stubs.ts";
+import {
+  approvalsOf,
+  directoryOf,
+  journalOf,
+  ledgerName,
+  ledgerOf,
+  ledgerPlace,
+  sessionOf,
+} from "#durable/stubs.ts";
 import { logSigner, ORIGIN } from "#test/support/log-signer.ts";
 import { MemoryArchive } from "./memory-archive.ts";
 import { MemoryKeys } from "./memory-keys.ts";
@@ -67,8 +75,9 @@ export async function sealPub(): Promise<string> {
 // The DER of the key above, and the log's signer; objects need them synchronously.
 let pem = "";
 let signer: LogSigner;
-/** Whose log it is; a test may say another. */
-export const log = { origin: ORIGIN };
+/** Whose log it is, and which there were before it; a test may say others. */
+export const log = { origin: ORIGIN, before: [] as string[] };
+const origins = (): string[] => [...log.before, log.origin];
 export const knowKey = async (): Promise<void> => {
   pem = await sealPub();
   signer = await logSigner();
@@ -95,6 +104,7 @@ function meansOf(env: Bindings): Means {
     get tsa() {
       return authority.tsa;
     },
+    shard: "",
     origin: ORIGIN,
     build: "b".repeat(64),
     config: "c".repeat(64),
@@ -106,12 +116,13 @@ function meansOf(env: Bindings): Means {
       rest: () => journalOf(env.JOURNAL).rest(),
     },
     ledger: {
-      append: (session, n, head) => ledgerOf(env.LEDGER).append(session, n, head),
-      attest: (key, attestation) => ledgerOf(env.LEDGER).attest(key, attestation),
-      policy: (set, session) => ledgerOf(env.LEDGER).policy(set, session),
-      publish: () => ledgerOf(env.LEDGER).publish(),
-      bundle: (index) => ledgerOf(env.LEDGER).bundle(index),
-      newest: () => ledgerOf(env.LEDGER).newest(),
+      append: (session, n, head) => current(env).append(session, n, head),
+      attest: (key, attestation) => current(env).attest(key, attestation),
+      policy: (set, session) => current(env).policy(set, session),
+      publish: () => current(env).publish(),
+      stored: (session, n) => current(env).stored(session, n),
+      bundle: (index) => current(env).bundle(index),
+      newest: () => current(env).newest(),
     },
     directory: {
       resolve: (key, opening) => directoryOf(env.DIRECTORY).resolve(key, opening),
@@ -124,6 +135,24 @@ function meansOf(env: Bindings): Means {
     wake: async (session: SessionId) => (await sessionOf(env.SESSION, session).view()) !== undefined,
     now: () => Date.now() + clock.ahead,
     random: (length) => crypto.getRandomValues(new Uint8Array(length)),
+  };
+}
+
+const current = (env: Bindings) => ledgerOf(env.LEDGER, ledgerName(origins()));
+
+function ledgerMeans(env: Bindings, name: string): Means {
+  const { shard, before, after } = ledgerPlace(origins(), name);
+  const means = meansOf(env);
+  const { ed25519, mlDsa } = signer.keys;
+  const origin = origins().at(-1 - after) ?? "";
+  return {
+    ...means,
+    get prober() {
+      return after > 0 ? undefined : store.prober;
+    },
+    log: { ...signer, keys: logKeys(origin, ed25519.bytes, mlDsa.bytes) },
+    shard,
+    predecessor: before === undefined ? undefined : ledgerOf(env.LEDGER, before),
   };
 }
 
@@ -150,7 +179,7 @@ export class LedgerObject extends LedgerBase {
   protected override readonly means;
   constructor(state: DurableObjectState, env: Bindings) {
     super(state, env);
-    this.means = meansOf(env);
+    this.means = ledgerMeans(env, state.id.name ?? "");
     this.load();
   }
 }

@@ -140,8 +140,10 @@ export const RecorderSettings = v.object({
   /** Bytes that may wait for the archive before new sessions are refused. */
   backlogBytes: v.number(),
   budgets: v.array(Budget),
-  /** Bare hostname: the ledger's name. */
+  /** Bare hostname: the log's name. */
   origin: v.string(),
+  /** Names of the logs it goes on for, oldest first. */
+  previousOrigins: v.array(v.string()),
   /** Those who cosign the ledger's checkpoints, each reached by a binding of its own. */
   witnesses: v.array(v.object({ vkey: v.string(), url: v.string(), binding: v.string() })),
   /** How many of them a checkpoint needs; 0 without any. */

@@ -3,7 +3,7 @@
  * kept for as long as the log, so without a name, a path or anybody's words: people are pseudonyms, things are digests.
  */
 import * as v from "valibot";
-import { Hex, STATEMENT_TYPE } from "../head.ts";
+import { Hash, Hex, STATEMENT_TYPE } from "../head.ts";
 import { SessionId } from "../ids.ts";
 
 const Count = v.pipe(v.number(), v.integer(), v.minValue(0));
@@ -26,6 +26,16 @@ export const Reference = v.pipe(
 const predicate = <const E extends v.ObjectEntries>(entries: E) =>
   v.strictObject({ origin: Origin, madeAt: Time, ...entries });
 
+const Vkey = v.pipe(v.string(), v.regex(/^[^\s+]+\+[0-9a-f]{8}\+[A-Za-z0-9+/]+=*$/, "a vkey"));
+
+/** The log that goes on where this one ends: its name, and both of its keys as vkeys. */
+export const Successor = v.strictObject({ origin: Origin, log: Vkey, logPq: Vkey });
+export type Successor = v.InferOutput<typeof Successor>;
+
+/** The last checkpoint of the log before. */
+export const Ended = v.strictObject({ origin: Origin, size: Count, rootHash: Hash });
+export type Ended = v.InferOutput<typeof Ended>;
+
 /** What a probe of the store tried, and what came of it. */
 export const ProbeResult = v.strictObject({
   name: v.picklist(["create", "second-put", "race", "delete-version", "shorten", "retention"]),
@@ -35,6 +45,11 @@ export const ProbeResult = v.strictObject({
 export type ProbeResult = v.InferOutput<typeof ProbeResult>;
 
 export const PREDICATES = {
+  /** A log ends, this being its last entry, and names the one that goes on; or one goes on, this being its first. */
+  "key-event": v.variant("event", [
+    predicate({ event: v.literal("end"), successor: Successor }),
+    predicate({ event: v.literal("begin"), predecessor: Ended }),
+  ]),
   /** The policy set with this digest was first shown in a decision of `session`; absent `before`: the log knew none. */
   "policy-change": predicate({ set: Hex, before: v.optional(Hex), session: SessionId }),
   /** Whether the store keeps what Object Lock promises. `reasons` are why the grade is not `evidence`. */
@@ -75,11 +90,14 @@ export type AttestationKind = keyof typeof PREDICATES;
 export const KINDS = Object.keys(PREDICATES) as AttestationKind[];
 
 export type PredicateOf<K extends AttestationKind> = v.InferOutput<(typeof PREDICATES)[K]>;
+type Untold<P> = P extends unknown ? Omit<P, "origin" | "madeAt"> : never;
 type Facts<K extends AttestationKind> = K extends unknown
-  ? { readonly kind: K } & Omit<PredicateOf<K>, "origin" | "madeAt">
+  ? { readonly kind: K } & Untold<PredicateOf<K>>
   : never;
-/** What the log is asked to say. */
+/** What a log is asked to say. */
 export type Attestation = Facts<AttestationKind>;
+/** What is asked of it from outside: of its own beginning and end it speaks by itself. */
+export type Attestable = Facts<Exclude<AttestationKind, "key-event">>;
 
 const PREFIX = "urn:steno:attestation:";
 export const attestationType = (kind: AttestationKind): string => `${PREFIX}${kind}:v1`;

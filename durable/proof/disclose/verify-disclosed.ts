@@ -55,7 +55,7 @@ async function checkSeal(context: Context, options: VerifyOptions): Promise<Stat
   if (!statement) return undefined;
   const { predicate } = statement;
   const origin = options.origin ?? context.log?.ed25519.name ?? originOf(statement);
-  checkHead({ object: SEAL_NAME, statement, trusted: !wrong }, predicate.session, origin, report);
+  checkHead({ object: SEAL_NAME, statement, trusted: !wrong }, predicate.session, [origin], report);
   if (!isTerminal(predicate)) report("head_sequence", SEAL_NAME, `a seal of status ${predicate.status}`);
   return wrong ? undefined : statement;
 }

@@ -7,11 +7,11 @@ import type { Source } from "../read/source.ts";
 import { ahead } from "./ahead.ts";
 import { type Context, seedOf } from "./context.ts";
 import { isWorthwhile, Meter, verifyBy } from "./crew.ts";
-import { type Entry, readLedger, type SessionSize } from "./ledger.ts";
+import { checkIndex, type Entry, type SessionSize } from "./ledger.ts";
 import { checkProbes } from "./log/probes.ts";
 import { checkLogRetention } from "./log/retention.ts";
-import { verifyTree } from "./log/tree.ts";
-import { begin, checkKey, conclude, entriesOf, type Verified, type VerifyOptions } from "./run.ts";
+import { readShards, type Shard, sessionsOf, verifyShards } from "./log/shards.ts";
+import { conclude, entriesOf, type Verified, type VerifyOptions } from "./run.ts";
 import { ownKey } from "./sealed/opener.ts";
 import type { SessionPlace } from "./session.ts";
 
@@ -24,12 +24,17 @@ export async function verifyArchive(
   only?: SessionId,
 ): Promise<Verified> {
   const findings = new Findings();
-  const context = await begin(source, options, findings, true);
-  const ledger = await readLedger(context, only ? { of: "session", session: only } : { of: "all" });
-  checkKey(context, options, ledger);
-  const log = only ? undefined : await verifyTree(context, ledger.tree, options.since);
+  const extent = only ? ({ of: "session", session: only } as const) : ({ of: "all" } as const);
+  const shards = await readShards(source, options, findings, extent);
+  const context = contextOfAll(shards, source, findings);
+  const log = only ? undefined : await verifyShards(shards, options.since, findings.report);
   if (!only) await checkProbes(context);
-  if (context.retention) await checkLogRetention(context, ledger.made);
+  for (const shard of shards) {
+    if (context.retention) await checkLogRetention(shard.context, shard.ledger.made);
+    for (const index of shard.ledger.indexes) await checkIndex(context, index);
+  }
+  const ledger = { sessions: sessionsOf(shards) };
+  const erasures = new Map(shards.flatMap((shard) => [...shard.ledger.erasures]));
   const asked = { only, day: options.day };
   const sessions = [...ledger.sessions].filter(([session]) => isAsked(session, asked));
   const sizes = new Map(sessions.map(([session, entries]) => [session, sizeOf(entries)]));
@@ -38,14 +43,14 @@ export async function verifyArchive(
   const meter = new Meter(of, options.progress);
   const seen = new Set<string>();
   let frames = 0;
-  const origin = options.origin ?? ledger.origin;
+  const origins = originsOf(shards, options);
   const whole = (
     place: Pick<SessionPlace, "folder" | "names"> & { readonly session: SessionId },
   ): SessionPlace => {
     const { session } = place;
     seen.add(session);
-    const [entries, erasure] = [entriesOf(ledger, session), ledger.erasures.get(session)];
-    return { ...place, ledger: true, origin, entries, erasure, key: undefined };
+    const [entries, erasure] = [entriesOf(ledger, session), erasures.get(session)];
+    return { ...place, ledger: true, origins, entries, erasure, key: undefined };
   };
   async function* places(): AsyncGenerator<SessionPlace> {
     for await (const place of sessionFolders(context, asked)) yield whole(place);
@@ -67,6 +72,26 @@ export async function verifyArchive(
     frames += verified.frames;
   }
   return { ...conclude(findings, context, options, { sessions: seen.size, frames }), ...(log && { log }) };
+}
+
+/** Of one log, what is asked for, or else what most heads say. */
+function originsOf(shards: readonly Shard[], { origin }: VerifyOptions): readonly string[] {
+  if (shards.length === 1 && origin !== undefined) return [origin];
+  return shards.flatMap(({ context, ledger }) =>
+    shards.length === 1 ? (ledger.origin ?? []) : (context.log?.ed25519.name ?? ledger.origin ?? []),
+  );
+}
+
+/** Sessions lie at the archive's root, and their heads are in any of its logs. */
+function contextOfAll(shards: readonly Shard[], source: Source, findings: Findings): Context {
+  const [first] = shards;
+  if (!first) throw new Error("an archive without a first log");
+  if (shards.length === 1) return first.context;
+  const logs = shards.flatMap(({ context }) => context.log ?? []);
+  const witnesses = shards.flatMap(({ context }) => context.policies.witnesses);
+  const { report } = findings;
+  const policies = { ...first.context.policies, witnesses };
+  return { ...first.context, source, report, logs, policies, opened: new Map() };
 }
 
 type Asked = { readonly only: SessionId | undefined; readonly day: string | undefined };

@@ -14,6 +14,8 @@ export type Seed = {
   readonly spki: Uint8Array<ArrayBuffer> | undefined;
   /** The log's; undefined when there are none that can be used. */
   readonly log: LogKeys | undefined;
+  /** Those of all logs of the archive, when there are several: a checkpoint is held against the one it names. */
+  readonly logs: readonly LogKeys[];
   /** Whose cosignatures its checkpoints had to bear. */
   readonly policies: Policies;
   /** Whose timestamps are believed. */
@@ -57,9 +59,10 @@ export type Progress = (at: {
 export type Examine = (task: SegmentTask) => Promise<Examined>;
 
 /** What of a context crosses threads. */
-export const seedOf = ({ spki, log, policies, tsa, now, retention, packMax }: Context): Seed => ({
+export const seedOf = ({ spki, log, logs, policies, tsa, now, retention, packMax }: Context): Seed => ({
   spki,
   log,
+  logs,
   policies,
   tsa,
   now,
@@ -71,7 +74,7 @@ export const seedOf = ({ spki, log, policies, tsa, now, retention, packMax }: Co
 export async function contextOf(
   source: Source,
   seed: Seed & Given,
-  findings: Findings,
+  findings: Pick<Findings, "report" | "add">,
   others?: { readonly examine: Examine; readonly width: number },
 ): Promise<Context> {
   const key = seed.spki && (await importSealKey(seed.spki));

@@ -35,9 +35,11 @@ export async function verifyFolder(
   const known = v.safeParse(SessionId, whose);
   const key = known.success ? await ownKey(options.unseal, known.output) : undefined;
   const place = { session: whose, folder: "", names, entries, ledger: ledger.entries > 0, erasure, key };
-  const frames = await verifySession(context, { ...place, origin: options.origin ?? ledger.origin });
+  const frames = await verifySession(context, { ...place, origins: asList(options.origin ?? ledger.origin) });
   return conclude(findings, context, options, { sessions: 1, frames });
 }
+
+const asList = (origin: string | undefined): readonly string[] => (origin === undefined ? [] : [origin]);
 
 async function sealedSession(source: Source): Promise<string | undefined> {
   const bytes = await source.get(SEAL_NAME);
@@ -62,7 +64,7 @@ export async function verifyBundle(
     await checkEntry(context, object, bundle, !wrong, index === undefined ? undefined : Number(index));
   if (statement) {
     const origin = options.origin ?? context.log?.ed25519.name ?? originOf(statement);
-    checkHead({ object, statement, trusted: !wrong }, statement.predicate.session, origin, report);
+    checkHead({ object, statement, trusted: !wrong }, statement.predicate.session, [origin], report);
     if (bundle && isTerminal(statement.predicate))
       reportUnstamped(context, object, stampOf(bundle) !== undefined);
   }

@@ -17,18 +17,19 @@ export type StoredHead = {
 
 export const isTerminal = ({ status }: Head): boolean => status === "closed" || status === "truncated";
 
-/** What one head says by itself. `session` is whose it should be; `origin` the ledger's, when that is known. */
+/** What one head says by itself. `session` is whose it should be; `origins` those of its logs, when they are known. */
 export function checkHead(
   { object, statement }: StoredHead,
   session: string,
-  origin: string | undefined,
+  origins: readonly string[],
   report: Report,
 ): void {
   const head = statement.predicate;
   if (head.session !== session)
     report("head_session", object, `a head of ${head.session} stands for ${session}`);
-  if (origin !== undefined && head.head.origin !== `${origin}/${head.session}`)
-    report("head_origin", object, `made for ${head.head.origin}, not for ${origin}/${head.session}`);
+  const wanted = origins.map((origin) => `${origin}/${head.session}`);
+  if (wanted.length > 0 && !wanted.includes(head.head.origin))
+    report("head_origin", object, `made for ${head.head.origin}, not for ${wanted.join(" or ")}`);
   if ((head.n === 0) !== (head.status === "open"))
     report("head_sequence", object, `head ${head.n} of the session has status ${head.status}`);
   if ((head.n === 0) !== (head.previous === undefined))

@@ -2,7 +2,7 @@
 
 import type { Statement } from "#durable/format/head.ts";
 import { entryKey } from "#durable/format/layout.ts";
-import type { Attested } from "#durable/format/log/attestation.ts";
+import type { Attested, PredicateOf } from "#durable/format/log/attestation.ts";
 import { sha256, toHex } from "../bytes.ts";
 import { openSaid } from "../seal.ts";
 import { ahead } from "./ahead.ts";
@@ -13,7 +13,14 @@ import type { TreeClaims } from "./log/tree.ts";
 import type { Erasure } from "./sealed/opener.ts";
 
 /** A place in the ledger whose head could be read. */
-export type Entry = { readonly index: number; readonly trusted: boolean; readonly size: SessionSize };
+export type Entry = {
+  readonly index: number;
+  readonly object: string;
+  readonly trusted: boolean;
+  readonly size: SessionSize;
+};
+/** Of the log's own beginning or end. */
+export type Event = { readonly index: number; readonly predicate: PredicateOf<"key-event"> };
 
 /** Of what a head lists: how many frames segments, and bytes of all its segments as they are stored. */
 export type SessionSize = { readonly segments: number; readonly bytes: number };
@@ -26,6 +33,10 @@ export type Ledger = {
   /** The ledger's name, as most heads have it. */
   readonly origin: string | undefined;
   readonly tree: TreeClaims;
+  /** What the log says of itself, trusted entries alone. */
+  readonly events: readonly Event[];
+  /** Of the daily files of sessions, the same. */
+  readonly indexes: readonly PredicateOf<"index">[];
   /** Of every entry that is trusted; empty unless all of them are asked after. */
   readonly made: readonly Made[];
   /** By session, the newest erasure that the key signed. */
@@ -40,7 +51,12 @@ const NAME = /^log\/entry\/(0|[1-9]\d{0,14})\.sigstore\.json$/;
 /** How much of the ledger is asked after: all of it, what was copied of it, or what concerns one session. */
 export type Extent = { readonly of: "all" | "copied" } | { readonly of: "session"; readonly session: string };
 
-export async function readLedger(context: Context, extent: Extent): Promise<Ledger> {
+/** `elsewhere`: sessions of the logs before this one. */
+export async function readLedger(
+  context: Context,
+  extent: Extent,
+  elsewhere: ReadonlySet<string> = new Set(),
+): Promise<Ledger> {
   const { source, report, key } = context;
   const all = extent.of === "all";
   const indexes: number[] = [];
@@ -97,14 +113,18 @@ export async function readLedger(context: Context, extent: Extent): Promise<Ledg
     const { session } = statement.predicate;
     const entries = sessions.get(session) ?? [];
     sessions.set(session, entries);
-    entries.push({ index, trusted: !wrong, size: sizeOf(statement) });
+    entries.push({ index, object, trusted: !wrong, size: sizeOf(statement) });
     const origin = originOf(statement);
     origins.set(origin, (origins.get(origin) ?? 0) + 1);
   }
   const [origin] = [...origins].sort((a, b) => b[1] - a[1])[0] ?? [];
-  checkSaid(context, said, sessions);
-  for (const { attested, trusted } of said) if (trusted) await checkIndex(context, attested);
-  return { sessions, entries: indexes.length, signed, origin, tree, made, erasures };
+  checkSaid(context, said, (session) => sessions.has(session) || elsewhere.has(session));
+  const trusted = said.filter((each) => each.trusted);
+  const events = trusted.flatMap(({ index, attested }) =>
+    attested.kind === "key-event" ? { index, predicate: attested.predicate } : [],
+  );
+  const listed = trusted.flatMap(({ attested }) => (attested.kind === "index" ? attested.predicate : []));
+  return { events, indexes: listed, sessions, entries: indexes.length, signed, origin, tree, made, erasures };
 }
 
 const sizeOf = ({ predicate: { segments } }: Statement): SessionSize => ({
@@ -120,7 +140,7 @@ type SaidEntry = { readonly index: number; readonly attested: Attested; readonly
 function checkSaid(
   { report, log }: Context,
   said: readonly SaidEntry[],
-  sessions: ReadonlyMap<string, unknown>,
+  isKnown: (session: string) => boolean,
 ): void {
   let policy: string | undefined;
   for (const { index, attested, trusted } of said) {
@@ -129,7 +149,7 @@ function checkSaid(
     const object = entryKey(index);
     if (log && predicate.origin !== log.ed25519.name)
       report("attestation_origin", object, `said in the log ${predicate.origin}`);
-    if ("session" in predicate && !sessions.has(predicate.session))
+    if ("session" in predicate && !isKnown(predicate.session))
       report("attestation_contradicts", object, `speaks of ${predicate.session}, of which there is no head`);
     if (kind !== "policy-change") continue;
     if (predicate.before !== policy)
@@ -143,9 +163,11 @@ function checkSaid(
 }
 
 /** A day's file of sessions is a convenience: it may be gone, and must not be another. */
-async function checkIndex({ source, report }: Context, { kind, predicate }: Attested): Promise<void> {
-  if (kind !== "index") return;
-  for (const { name, sha256: digest } of predicate.objects) {
+export async function checkIndex(
+  { source, report }: Context,
+  { objects }: PredicateOf<"index">,
+): Promise<void> {
+  for (const { name, sha256: digest } of objects) {
     const bytes = /^index\//.test(name) ? await source.get(name) : undefined;
     if (bytes && toHex(sha256(bytes)) !== digest)
       report("index_altered", name, "its SHA-256 is not the one in the log");

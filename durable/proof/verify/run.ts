@@ -1,5 +1,5 @@
 /** How a run of the verifier begins, with whose keys, and how it ends. */
-import { entryKey, LOG_VKEY, SEAL_PUB } from "#durable/format/layout.ts";
+import { LOG_VKEY, SEAL_PUB } from "#durable/format/layout.ts";
 import { type Bytes, readUtf8 } from "../bytes.ts";
 import type { Finding, Findings, Verdict } from "../finding.ts";
 import { importSealKey, KeyUnreadable, readPem, type SealKey, toPem } from "../key.ts";
@@ -58,7 +58,7 @@ export type Verified = Verdict & {
 export async function begin(
   source: Source,
   options: VerifyOptions,
-  findings: Findings,
+  findings: Pick<Findings, "report" | "add">,
   root: boolean,
 ): Promise<Context> {
   const { report } = findings;
@@ -81,7 +81,7 @@ export async function begin(
   const key = options.key ?? published;
   if (!key) report("key_none", SEAL_PUB, "no signature can be checked: give the key that signs the heads");
   const policies = await readPolicies(source, report, log, options.policy, root);
-  const seed = { spki: key?.spki, log, policies, tsa, now, retention, packMax };
+  const seed = { spki: key?.spki, log, logs: [], policies, tsa, now, retention, packMax };
   const context = await contextOf(source, seed, findings);
   const { progress, unseal } = options;
   return { ...context, ...(progress && { progress }), ...(unseal && { open: unseal.open }) };
@@ -118,5 +118,5 @@ export function conclude(
   return { ...findings.verdict, ...seen, findings: findings.list(), key: key && { hint: key.hint, from } };
 }
 
-export const entriesOf = ({ sessions }: Ledger, session: string): SessionPlace["entries"] =>
-  (sessions.get(session) ?? []).map(({ index, trusted }) => ({ object: entryKey(index), trusted }));
+export const entriesOf = ({ sessions }: Pick<Ledger, "sessions">, session: string): SessionPlace["entries"] =>
+  (sessions.get(session) ?? []).map(({ object, trusted }) => ({ object, trusted }));

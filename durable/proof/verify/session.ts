@@ -22,8 +22,8 @@ export type SessionPlace = {
   readonly names: readonly string[];
   /** Keys of the session's ledger entries in ledger order, and whether their signature held. */
   readonly entries: readonly { readonly object: string; readonly trusted: boolean }[];
-  /** The ledger's name, when it is known. */
-  readonly origin: string | undefined;
+  /** Names of the archive's logs, as far as they are known. */
+  readonly origins: readonly string[];
   /** The whole ledger is at hand: a head that is not among the entries is not in it. */
   readonly ledger: boolean;
   /** Its key, when an identity was given. */
@@ -63,7 +63,7 @@ export async function verifySession(context: Context, place: SessionPlace): Prom
   const session = place.session ?? seal?.head?.statement.predicate.session;
   const sealed = seal?.head && (seal.head.trusted || trusted.length === 0) ? seal.head : undefined;
   const heads = !terminal && sealed ? [...trusted, sealed] : trusted;
-  for (const head of heads) checkHead(head, session ?? "", place.origin, report);
+  for (const head of heads) checkHead(head, session ?? "", place.origins, report);
   if (place.ledger) checkChain(places(entries, sealed), folder, report);
   const last = terminal ?? sealed ?? trusted.at(-1) ?? entries.at(-1);
   if (!last) {

@@ -2,7 +2,7 @@
 
 import { ulid } from "#durable/format/ids.ts";
 import { indexKey } from "#durable/format/layout.ts";
-import type { Attestation } from "#durable/format/log/attestation.ts";
+import type { Attestable } from "#durable/format/log/attestation.ts";
 import { sha256, toHex } from "#durable/proof/bytes.ts";
 import { type Archive, ArchiveConflict } from "../archive.ts";
 import type { Prober } from "../probe/probe.ts";
@@ -17,7 +17,7 @@ export type Chored = {
   readonly fact: (name: string) => string | undefined;
   readonly setFact: (name: string, value: string) => void;
   /** `along` is kept with the entry, or not at all. */
-  readonly attest: (key: string, attestation: Attestation, along?: () => void) => Promise<number>;
+  readonly attest: (key: string, attestation: Attestable, along?: () => void) => Promise<number>;
   /** Which run of the recorder this is. */
   readonly run: () => string;
   readonly now: () => number;

@@ -16,6 +16,8 @@ export function indexRows({ sql, transactionSync }: Pick<DurableObjectStorage, "
     add(index: number, day: string, row: IndexRow): void {
       sql.exec("INSERT OR IGNORE INTO sealed VALUES (?, ?, NULL, ?)", index, day, JSON.stringify(row));
     },
+    /** Whether any session waits. */
+    some: (): boolean => sql.exec("SELECT 1 FROM sealed LIMIT 1").toArray().length > 0,
     /**
      * What is to be one file, of a day before `today`. Which rows are in it does not change any more: after a crash the
      * same file is made again, and what comes later is another part.

@@ -92,3 +92,37 @@ test("a secret file loses its line end; missing, empty and world-readable files 
   expect(resolveSecret("t", ref, {}).findings[0]?.text).toContain("is empty");
   expect(resolveSecret("t", { kind: "env", name: "X" }, { X: "" }).findings[0]?.text).toContain("is empty");
 });
+
+test("a log that goes on has keys in a folder of its own, beside those of the log before, which nothing replaces", () => {
+  initKeys(settingsOf('[evidence]\norigin = "a.example"\n'));
+  const first = readKeys(settingsOf('[evidence]\norigin = "a.example"\n'), {}).keys;
+  expect(first?.previous).toBeUndefined();
+  const text = '[evidence]\norigin = "b.example"\nprevious_origins = ["a.example"]\n';
+  expect(initKeys(settingsOf(text)).map((path) => path.slice(join(base, ".steno/keys/").length))).toEqual([
+    "b.example/log.pem",
+    "b.example/log.pub",
+    "b.example/log-pq.pem",
+    "b.example/log-pq.pub",
+  ]);
+  expect(statSync(join(base, ".steno/keys/b.example")).mode & 0o777).toBe(0o700);
+  const second = readKeys(settingsOf(text), {}).keys;
+  expect(second?.previous).toEqual({
+    logPem: first?.logPem,
+    logPub: first?.logPub,
+    logPqPem: first?.logPqPem,
+    logPqPub: first?.logPqPub,
+  });
+  expect(second?.logPub).not.toBe(first?.logPub);
+  const third = '[evidence]\norigin = "c.example"\nprevious_origins = ["a.example", "b.example"]\n';
+  initKeys(settingsOf(third));
+  expect(readKeys(settingsOf(third), {}).keys?.previous?.logPub).toBe(second?.logPub);
+});
+
+test("without the keys of the log before nothing starts, and which are missing is said", () => {
+  const settings = settingsOf('[evidence]\norigin = "b.example"\nprevious_origins = ["a.example"]\n');
+  initKeys(settings);
+  expect(errors(readKeys(settings, {}))).toEqual([
+    expect.stringMatching(/^error: previous log key: .*keys\/log\.pem/),
+    expect.stringMatching(/^error: previous log pq key: .*keys\/log-pq\.pem/),
+  ]);
+});

@@ -135,6 +135,13 @@ describe("a configuration that is wrong", () => {
     [`[evidence]\nwitnesses = "${W1}"`, "witnesses: must be a list"],
     ['[evidence]\ntsa = "tsa.example"', "tsa: must be a URL that starts with http:// or https://"],
     ['[evidence]\ntsa_cert = "file:x"', "tsa_cert without tsa"],
+    [
+      '[evidence]\norigin = "a.example"\nprevious_origins = ["b.example", "a.example"]',
+      '"a.example" is named twice: each log has a name of its own',
+    ],
+    ['[evidence]\nprevious_origins = ["A"]', "must be a bare hostname in lower case"],
+    ['[evidence]\nprevious_log_key = "env:K"', "previous_log_key without previous_origins"],
+    ['[evidence]\nprevious_origins = ["a.b"]\nprevious_log_key = "K"', "previous_log_key: "],
     ['[evidence]\ntsa = "http://t"\ntsa_cert = "x.pem"', 'tsa_cert: must be "file:PATH"'],
     ['[evidence]\ntsa = "http://t"\ntsa_cert = "file:none.pem"', "none.pem cannot be read: ENOENT"],
     ['[evidence]\nencrypt_to = ["age1"]', '"age1" is not a recipient of age'],

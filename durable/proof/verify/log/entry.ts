@@ -1,7 +1,7 @@
 /** One stored bundle's place in the log: that it is its head's, that its proof holds, and who signed the checkpoint. */
 import { type Bytes, toBase64 } from "../../bytes.ts";
 import { logId, openEntry } from "../../log/bundle.ts";
-import { type OpenedCheckpoint, openCheckpoint } from "../../log/checkpoint.ts";
+import { type LogKeys, type OpenedCheckpoint, openCheckpoint } from "../../log/checkpoint.ts";
 import { type Bundle, stampedBytes, stampOf } from "../../seal.ts";
 import type { Context } from "../context.ts";
 import { checkToken } from "./timestamps.ts";
@@ -20,13 +20,14 @@ export async function checkEntry(
   signed: boolean,
   at?: number,
 ): Promise<CheckedEntry> {
-  const { report, key, log } = context;
+  const { report, key } = context;
   const [entry] = bundle.verificationMaterial.tlogEntries;
   // A head that the key did not sign has no entry to be held against, and what is wrong with it has been said.
   const spki = signed ? key?.spki : undefined;
   const { index, leaf, wrong } = openEntry(entry, bundle.dsseEnvelope, spki);
   if (wrong) report(wrong.code, object, wrong.message);
   if (at !== undefined && at !== index) report("entry_proof", object, `it says that it is entry ${index}`);
+  const log = logOf(context, entry.inclusionProof.checkpoint.envelope);
   if (log && entry.logId.keyId !== logId(log.ed25519))
     report("checkpoint_origin", object, "its log is not this one: another log id");
   const token = stampOf(bundle);
@@ -60,13 +61,17 @@ export async function checkNote(
 }
 
 /** A checkpoint with its signatures verified, once for many entries that bring it; or what is wrong with its text. */
-export function openNote(
-  { log, policies, opened }: Context,
-  text: string,
-): Promise<OpenedCheckpoint | string> {
-  const opening = opened.get(text) ?? openCheckpoint(text, log, policies.witnesses);
+export function openNote(context: Context, text: string): Promise<OpenedCheckpoint | string> {
+  const { policies, opened } = context;
+  const opening = opened.get(text) ?? openCheckpoint(text, logOf(context, text), policies.witnesses);
   opened.delete(text);
   opened.set(text, opening);
   for (const [oldest] of opened) if (opened.size > OPENED_MAX) opened.delete(oldest);
   return opening;
+}
+
+/** The log that a note names, or the one it should be of. */
+function logOf({ log, logs }: Context, note: string): LogKeys | undefined {
+  const name = note.slice(0, note.indexOf("\n"));
+  return logs.find(({ ed25519 }) => ed25519.name === name) ?? log;
 }
