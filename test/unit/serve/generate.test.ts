@@ -264,16 +264,6 @@ describe("one instance", () => {
     expect(names(made("").instances[0], "recorder")).not.toContain("TSA");
   });
 
-  test("the recorder has the keys of the log before, when there is one, and nobody else does", () => {
-    const [instance] = made('[evidence]\norigin = "b.example"\nprevious_origins = ["a.example"]').instances;
-    const having = SERVICES.filter((name) =>
-      names(instance, name).some((each) => each.startsWith("PREVIOUS_")),
-    );
-    expect(having).toEqual(["recorder"]);
-    const json = workerOf(instance, "recorder").bindings.find(({ kind }) => kind === "json");
-    expect(json).toMatchObject({ value: { origin: "b.example", previousOrigins: ["a.example"] } });
-  });
-
   test("a directory archive is a private socket, and needs no keys", () => {
     const { instances, directorySocket } = made("");
     expect(directorySocket).toBe("/run/s/archive.sock");
