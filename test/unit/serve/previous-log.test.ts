@@ -9,7 +9,13 @@ const wrangler = readWrangler(join(import.meta.dirname, "../../../wrangler.toml"
 function bindingsOf(text: string) {
   const { settings } = parseSettings(text, "/etc/steno");
   if (settings === undefined) throw new Error("the sample does not parse");
-  const { instances } = generate(wrangler, settings, [], { build: "b", config: "c" }, { sockets: "/run/s" });
+  const { instances } = generate(
+    wrangler,
+    settings,
+    [],
+    { build: "b".repeat(64), config: "c".repeat(64) },
+    { sockets: "/run/s" },
+  );
   const workers = instances.flatMap(({ services }) => services.filter((one) => one.kind === "worker"));
   return new Map(workers.map(({ name, bindings }) => [name, bindings]));
 }
