@@ -4,16 +4,19 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { ROOT } from "./build.ts";
-import { type AgentOptions, agentSession, untilSealed } from "./demo/agent.ts";
+import { type AgentOptions, agentSession, untilSealed } from "./demo/agent/agent.ts";
 import { readEvidence } from "./demo/evidence.ts";
 import { type DemoGateway, startGateway, verifyOffline } from "./demo/gateway.ts";
 import { type GitServer, startGitServer } from "./demo/git-server.ts";
+import { leadAt } from "./demo/lead.ts";
 import { startModelServer } from "./demo/model-server.ts";
 import { type RunningProvider, startOidcProvider } from "./demo/oidc-provider.ts";
 import { gitEnvironment, run } from "./demo/program.ts";
+import { startToolServer } from "./demo/tool-server.ts";
 
 const PEOPLE = {
   alice: { groups: ["developers"], name: "Alice Archer", email: "alice@example.test" },
+  bob: { groups: ["leads"], name: "Bob Baker", email: "bob@example.test" },
   carol: { groups: ["security"], name: "Carol Clerk", email: "carol@example.test" },
 };
 const DEADLINE_MS = 110_000;
@@ -38,8 +41,12 @@ async function perform(stage: Stage, keep: boolean): Promise<string> {
   const secret = `ghp_${randomBytes(40).toString("base64url").replaceAll(/[-_]/g, "").slice(0, 36).padEnd(36, "0")}`;
   const model = await startModelServer(secret);
   stops.unshift(() => model.stop());
+  stage.step = "start the MCP server";
+  const tools = await startToolServer();
+  stops.unshift(() => tools.stop());
   stage.step = "start the gateway";
-  const options = { directory, issuer: oidc.issuer, upstream: git.url, credential, model: model.url };
+  const upstreams = { upstream: git.url, model: model.url, tools: tools.url };
+  const options = { directory, issuer: oidc.issuer, credential, ...upstreams };
   const gateway = await startGateway(options, (stop) => stops.unshift(stop));
   say(`gateway ${gateway.url}`);
   say(`console ${gateway.console}`);
@@ -98,13 +105,15 @@ async function turnedAway(git: GitServer): Promise<void> {
 
 async function agentOf(
   oidc: RunningProvider,
-  { url }: DemoGateway,
+  { url, console }: DemoGateway,
   git: GitServer,
   directory: string,
 ): Promise<Omit<AgentOptions, "secret">> {
   const claims = { act: { sub: "cursor" } };
   const token = await oidc.token({ sub: "alice", audience: "steno", expiresIn: HOUR, claims });
-  return { directory: join(directory, "agent"), gateway: url, upstream: git.url, token, say };
+  const leads = await oidc.token({ sub: "bob", audience: "steno-console", expiresIn: HOUR });
+  const lead = leadAt(console, leads, say);
+  return { directory: join(directory, "agent"), gateway: url, upstream: git.url, token, lead, say };
 }
 
 async function seenOnConsole(gateway: DemoGateway, session: string, token: string): Promise<void> {

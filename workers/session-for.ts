@@ -2,7 +2,7 @@
 import type { SessionId } from "#durable/format/ids.ts";
 import { asPseudonym, NODE, type Principal, principalKey } from "#durable/format/principal.ts";
 import type { RefusalCode } from "#durable/format/refusal.ts";
-import type { Answer, Opening, SessionView } from "#durable/format/tape.ts";
+import { type Answer, type Opening, type SessionView, sessionKey } from "#durable/format/tape.ts";
 import type { Unopened } from "#durable/means.ts";
 import { directoryOf, type Session, sessionOf } from "#durable/stubs.ts";
 import { type Env, recorderEnv } from "./env.ts";
@@ -11,7 +11,7 @@ import { recorderMeans } from "./recorder-means.ts";
 export const NODE_OPENING: Opening = { principal: NODE, client: "steno" };
 
 const KNOWN_MAX = 10_000;
-/** By key of principal, client and conversation. */
+/** By `sessionKey`. */
 const known = new Map<string, SessionId>();
 /** Explicit sessions, by id: the key of the principal they belong to. */
 const owners = new Map<SessionId, string>();
@@ -30,7 +30,7 @@ export async function sessionFor(
     const answer = await call(opening.session, sessionOf(sessions, opening.session), undefined);
     return "no" in answer ? answer : { ok: { session: opening.session } };
   }
-  const key = JSON.stringify([principalKey(opening.principal), opening.client, opening.conversation ?? ""]);
+  const key = sessionKey(opening);
   for (let attempt = 0; ; attempt++) {
     let session = known.get(key);
     // A session that has answered once is open: who opened it need not be told again.

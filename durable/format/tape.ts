@@ -5,7 +5,7 @@ import type { RecordedDecision } from "./decision.ts";
 import type { BodyEnd, Content, EndReason, Header } from "./frame.ts";
 import type { ConnectionName, ExchangeId, SessionId } from "./ids.ts";
 import type { Operation } from "./operation.ts";
-import type { Principal } from "./principal.ts";
+import { type Principal, principalKey } from "./principal.ts";
 import type { RefusalCode } from "./refusal.ts";
 
 /** Whose session an exchange belongs to. Without `session`, it joins the open one of the same key, or opens it. */
@@ -18,6 +18,10 @@ export type Opening = {
   /** How long the session may last, when a budget says so. */
   readonly maxSeconds?: number;
 };
+
+/** A conversation is one session whichever clients it takes: hooks, git, MCP, a model. Without one, each client has its own. */
+export const sessionKey = ({ principal, client, conversation }: Opening): string =>
+  JSON.stringify([principalKey(principal), conversation === undefined ? client : "", conversation ?? ""]);
 
 /** The part of a request body that is known when the request is recorded. */
 export type RequestBody =

@@ -49,6 +49,7 @@ function summarise(frames: readonly Frame[], pushed: ReadonlySet<string>): strin
     `recorded  ${requests.length} exchanges in ${frames.length} frames: ${counted(requests)}`,
     ...new Set(commits.filter(({ id }) => pushed.has(id)).map((commit) => `pushed    ${shown(commit)}`)),
     ...masked(frames),
+    ...decisions(frames, requests),
     ...frames.filter(isDenial).map((denial) => `refused   ${denied(denial, requests)}`),
   ];
 }
@@ -67,10 +68,23 @@ function counted(requests: readonly RequestFrame[]): string {
 const isDenial = (frame: Frame): frame is DecisionFrame => frame.k === "decision" && frame.verdict === "deny";
 
 function denied({ x, reason, policies }: DecisionFrame, requests: readonly RequestFrame[]): string {
+  return `${operationOf(x, requests)}: ${reason} (policy ${policies.join(", ") || "none"})`;
+}
+
+/** What people said of what waited. */
+const decisions = (frames: readonly Frame[], requests: readonly RequestFrame[]): string[] =>
+  frames.flatMap((frame) => {
+    if (frame.k !== "approval" || (frame.step !== "approve" && frame.step !== "deny")) return [];
+    const verb = frame.step === "approve" ? "approved" : "denied  ";
+    const by = frame.by?.name ?? frame.by?.subject ?? "?";
+    return [oneLine(`${verb}  ${operationOf(frame.x, requests)}: ${by}: ${frame.text ?? ""}`)];
+  });
+
+function operationOf(x: string, requests: readonly RequestFrame[]): string {
   const operation = requests.find((request) => request.x === x)?.operation;
   const refs =
     operation?.kind === "git.push" ? operation.updates.map(({ ref, change }) => `${change} ${ref}`) : [];
-  return `${operation?.kind ?? "?"} ${refs.join(", ")}: ${reason} (policy ${policies.join(", ") || "none"})`;
+  return [operation?.kind ?? "?", refs.join(", ")].filter((word) => word !== "").join(" ");
 }
 
 const shown = ({ id, author, message }: Commit): string =>

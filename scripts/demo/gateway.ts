@@ -22,6 +22,7 @@ export interface DemoGatewayOptions {
   /** `user:password` of the upstream; the agent never sees it. */
   readonly credential: string;
   readonly model: string;
+  readonly tools: string;
 }
 
 const CLI = join(ROOT, "scripts/steno.ts");
@@ -53,7 +54,11 @@ export async function startGateway(
   };
 }
 
-const configuration = ({ issuer, upstream, model }: DemoGatewayOptions, state: string, evidence: string) => ({
+const configuration = (
+  { issuer, upstream, model, tools }: DemoGatewayOptions,
+  state: string,
+  evidence: string,
+) => ({
   listen: { agents: "127.0.0.1:0", console: "127.0.0.1:0" },
   identity: { oidc: [{ issuer, audience: "steno", console_audience: "steno-console" }] },
   roles: { auditor: ["security"], approver: ["leads"], admin: ["platform"] },
@@ -64,6 +69,8 @@ const configuration = ({ issuer, upstream, model }: DemoGatewayOptions, state: s
   connections: [
     { name: "code", kind: "git", upstream, credential: "env:DEMO_UPSTREAM" },
     { name: "model", kind: "llm", upstream: model },
+    { name: "tracker", kind: "mcp", upstream: tools },
+    { name: "cursor", kind: "hooks" },
   ],
 });
 

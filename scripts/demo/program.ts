@@ -4,12 +4,21 @@ import { closeSync, openSync, readFileSync } from "node:fs";
 import type { Writable } from "node:stream";
 
 export type Ended = { readonly code: number; readonly out: string; readonly err: string };
-type RunOptions = { readonly cwd?: string; readonly env?: NodeJS.ProcessEnv };
+type RunOptions = {
+  readonly cwd?: string;
+  readonly env?: NodeJS.ProcessEnv;
+  /** What it reads; nothing unless given. */
+  readonly input?: string;
+};
 
 const TIMEOUT_MS = 60_000;
 
 /** Runs a program to its end, whatever its exit code. Throws when it cannot be started or takes too long. */
-export function tryRun(command: string, args: readonly string[], options: RunOptions = {}): Promise<Ended> {
+export function tryRun(
+  command: string,
+  args: readonly string[],
+  { input, ...options }: RunOptions = {},
+): Promise<Ended> {
   const { promise, resolve, reject } = Promise.withResolvers<Ended>();
   const child = execFile(
     command,
@@ -22,7 +31,8 @@ export function tryRun(command: string, args: readonly string[], options: RunOpt
     },
   );
   // Nobody is there to answer a question.
-  child.stdin?.end();
+  // One that ends without reading it says by its exit code what is wrong.
+  child.stdin?.once("error", () => undefined).end(input);
   return promise;
 }
 

@@ -96,6 +96,14 @@ describe("npm run demo", () => {
     expect(out).toMatch(/^who +cursor for Alice Archer \(alice; developers\)/m);
     expect(out).toMatch(/^recorded +\d+ exchanges in \d+ frames: .*git\.fetch.*git\.push/m);
     expect(out).toMatch(/^masked +1 of secrets$/m);
+    expect(out).toMatch(/^recorded .*1 prompt\.submit.*1 llm\.chat.*1 mcp\.tools\/call.*1 file\.read/m);
+    expect(out).toMatch(
+      /^approved +git\.push create refs\/heads\/release\/1\.0: Bob Baker: tested by hand$/m,
+    );
+    expect(out).toMatch(
+      /^denied +git\.push create refs\/heads\/release\/2\.0: Bob Baker: not before the fair$/m,
+    );
+    expect(out).toMatch(/^refused +file\.read: files that hold secrets are not for agents/m);
     expect(out).toContain("deploy with the token [masked:secrets] as before");
     expect(out).toMatch(/^pushed +[0-9a-f]{12} Cursor: Greet people$/m);
     expect(out).toMatch(/^refused +git\.push update refs\/heads\/main: main changes by review only/m);

@@ -52,7 +52,8 @@ function shim(agent: "cursor" | "claude", event: object, env: Record<string, str
   const child = execFile(SHIM, [agent, hook_event_name], { env: own }, (error, out, err) =>
     resolve({ code: error === null ? 0 : Number(error.code ?? -1), out, err }),
   );
-  child.stdin?.end(JSON.stringify(event));
+  // A shim that needs no event to answer does not read it.
+  child.stdin?.once("error", () => undefined).end(JSON.stringify(event));
   return promise;
 }
 const cursor = (name: string, more: object = {}) => ({ ...CURSOR_EXAMPLES.get(name), ...more });

@@ -1,6 +1,5 @@
 /** What the gateway remembers of sessions' taints. Being wrong costs one more decision: the recorder holds it to the truth. */
-import { principalKey } from "#durable/format/principal.ts";
-import type { Opening } from "#durable/format/tape.ts";
+import { type Opening, sessionKey } from "#durable/format/tape.ts";
 
 const REMEMBERED_MAX = 4_096;
 
@@ -18,5 +17,4 @@ export class Taints {
   }
 }
 
-const keyOf = ({ principal, client, conversation, session }: Opening): string =>
-  JSON.stringify([principalKey(principal), client, conversation ?? "", session ?? ""]);
+const keyOf = (opening: Opening): string => `${opening.session ?? ""} ${sessionKey(opening)}`;

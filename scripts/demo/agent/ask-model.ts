@@ -1,19 +1,16 @@
 /** The agent asks its model: OpenAI's own client, told by base URL alone to go through the gateway. */
 import OpenAI from "openai";
-
-export type Asking = {
-  readonly gateway: string;
-  readonly token: string;
-  readonly session: string;
-  readonly say: (line: string) => void;
-};
+import type { Working } from "./agent.ts";
 
 /** Back when the streamed answer has come and does not hold `secret`; throws otherwise. */
-export async function askModel({ gateway, token, session, say }: Asking, secret: string): Promise<void> {
+export async function askModel(
+  { gateway, token, conversation, say }: Working,
+  secret: string,
+): Promise<void> {
   const client = new OpenAI({
     baseURL: `${gateway}/llm/model/v1`,
     apiKey: token,
-    defaultHeaders: { "steno-session": session },
+    defaultHeaders: { "steno-conversation": conversation },
     maxRetries: 0,
   });
   const question = "How do we deploy this?";
