@@ -18,6 +18,7 @@ import { Analysis } from "./mask/analysis/analysis.ts";
 import { Detectors } from "./mask/detectors.ts";
 import { Taints } from "./pipeline/decision/taints.ts";
 import type { Means, Received } from "./pipeline/exchange.ts";
+import { Cancellations } from "./pipeline/hold/cancellations.ts";
 import { run } from "./pipeline/pipeline.ts";
 import { remembering } from "./policy/remembering.ts";
 
@@ -59,6 +60,7 @@ function host(raw: Env): Answer {
   const evaluator = remembering(env.evaluator, now);
   const random = (length: number) => crypto.getRandomValues(new Uint8Array(length));
   const taints = new Taints();
+  const cancellations = new Cancellations();
   const means = (ctx: ExecutionContext): Means => ({
     settings: env.settings,
     adapters,
@@ -67,6 +69,7 @@ function host(raw: Env): Answer {
     detectors,
     analysis,
     taints,
+    cancellations,
     append: env.append,
     hold: env.hold,
     egress: env.egress,

@@ -36,14 +36,21 @@ case $token in *[!!-~]* | *[\"\\]*) no "the token is none" ;; esac
 
 nl='
 '
-# The token goes by a descriptor: arguments can be read by every user of the machine. Agents give a socket as standard input.
-answer=$(
-  curl -q -sS -K /dev/fd/3 -X POST --data-binary @- -A "steno-hook/$agent" -H 'content-type: application/json' -H 'expect:' \
-    --noproxy '*' --connect-timeout 5 --max-time "${STENO_HOOK_SECONDS:-30}" -w '\n%{http_code}' \
-    "${gateway:-http://127.0.0.1:8787}/hooks/$agent" 2>&1 3<<END
+# Kept, since what waits for approval is asked again. Agents give a socket as standard input.
+said=$(cat)
+until=$(($(date +%s) + ${STENO_HOLD_SECONDS:-540}))
+while :; do
+  # The token goes by a descriptor: arguments can be read by every user of the machine.
+  answer=$(
+    printf '%s' "$said" | curl -q -sS -K /dev/fd/3 -X POST --data-binary @- -A "steno-hook/$agent" -H 'content-type: application/json' -H 'expect:' \
+      --noproxy '*' --connect-timeout 5 --max-time "${STENO_HOOK_SECONDS:-30}" -w '\n%{http_code}' \
+      "${gateway:-http://127.0.0.1:8787}/hooks/$agent" 2>&1 3<<END
 header = "authorization: Bearer $token"
 END
-) || no "the gateway does not answer: ${answer#"${nl}000"}"
-status=${answer##*"$nl"} body=${answer%"$nl"*}
-[ "$status" = 200 ] || no "the gateway says $status: $body"
+  ) || no "the gateway does not answer: ${answer#"${nl}000"}"
+  status=${answer##*"$nl"} body=${answer%"$nl"*}
+  # 202: nobody has decided yet; its body is a no.
+  [ "$status" = 202 ] && [ "$(date +%s)" -lt "$until" ] || break
+done
+case $status in 200 | 202) ;; *) no "the gateway says $status: $body" ;; esac
 printf '%s' "$body"

@@ -59,6 +59,10 @@ export type Inspected<Op extends Operation = Operation, F extends Contained = Co
   readonly unsettled?: Unsettled<Op, F>;
   /** What an approval of it is bound to, where the body has members that differ each time the same is asked. */
   readonly content?: string;
+  /** What its client calls it, where it may take it back by that name while it waits. */
+  readonly cancellable?: string;
+  /** Which of the client's requests this one takes back. */
+  readonly cancels?: string;
   /** The conversation it belongs to, where the body says so; a header that says another is refused. */
   readonly conversation?: string;
   /** Set when the session ends once this has been answered. */
@@ -138,6 +142,12 @@ export interface Adapter<Op extends Operation = Operation, F extends Contained =
    * refused with `approval_pending`, and the same request passes once it is approved.
    */
   waiting?(inspected: Inspected<Op, F>): Waiting | undefined;
+
+  /**
+   * How many seconds a client that is held waits for its answer in silence; undefined when that cannot be told. Not
+   * longer than it is sure to wait: what it gives up is no answer to anything.
+   */
+  patience?(inspected: Inspected<Op, F>): number | undefined;
 
   /** What may have changed while it was held, and is looked at once more before it is released. */
   again?(inspected: Inspected<Op, F>, connection: Connection): Again<Op, F> | undefined;

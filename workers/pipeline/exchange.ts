@@ -16,6 +16,7 @@ import type { Detectors } from "#workers/mask/detectors.ts";
 import type { Rules } from "#workers/mask/pattern/scan.ts";
 import type { Masker } from "#workers/mask/stream/masker.ts";
 import type { Taints } from "./decision/taints.ts";
+import type { Cancellations } from "./hold/cancellations.ts";
 
 /** What the pipeline works with: made once a request, since streams and calls belong to their request. */
 export type Means = {
@@ -26,6 +27,7 @@ export type Means = {
   readonly detectors: Detectors;
   readonly analysis: Analysis | undefined;
   readonly taints: Taints;
+  readonly cancellations: Cancellations;
   readonly append: Append;
   readonly hold: Hold;
   readonly egress: Fetcher;

@@ -10,6 +10,7 @@ import type { Forwarded, Looked, Means, Reached, Read, Received } from "./exchan
 import { forward } from "./forward.ts";
 import { inRecord } from "./hold/held.ts";
 import { hold } from "./hold/hold.ts";
+import { cancelKey } from "./hold/patient.ts";
 import { resolve } from "./resolve.ts";
 import { settle } from "./settle.ts";
 
@@ -37,6 +38,8 @@ export async function run(received: Received, means: Means): Promise<Response> {
       reached = kept;
       return await hold(kept, means);
     }
+    const { cancels } = recorded.inspected;
+    if (cancels !== undefined) means.cancellations.cancel(cancelKey(recorded, cancels));
     const forwarded = await forward(clear(recorded), means);
     const released = await release(forwarded, means);
     await follow(forwarded, means);

@@ -56,8 +56,13 @@ export const hooksAdapter: Adapter<HookOperation, Told> = {
     return answer(consent(operation.event));
   },
 
+  patience: ({ operation: { kind } }) => (kind === "session.end" ? undefined : HOLD_SECONDS),
+
   refuse: refuseHook,
 };
+
+/** The shim waits 30 s for an answer, and asks again for as long as it is told to. */
+const HOLD_SECONDS = 20;
 
 /**
  * A no to an event that can be stopped is an answer like any other, since Claude Code takes every status but 2xx for a
@@ -70,16 +75,17 @@ export function refuseHook(
 ): Response {
   const { status, message } = refusal;
   const no = operation.kind === "unknown" ? undefined : denial(agentOf(incoming), operation.event, message);
-  if (no) return answer(no);
+  // The shim asks again; whoever else reads it, reads a no.
+  if (no) return answer(no, refusal.code === "approval_pending" ? 202 : 200);
   const headers = new Headers({ "content-type": "text/plain; charset=utf-8", "cache-control": "no-store" });
   if (refusal.code === "unauthenticated") headers.set("www-authenticate", 'Bearer realm="steno"');
   return new Response(`${message}\n`, { status, headers });
 }
 
-function answer(reply: object): Response {
+function answer(reply: object, status = 200): Response {
   const bytes = new TextEncoder().encode(`${JSON.stringify(reply)}\n`);
   const headers = { "content-type": "application/json", "content-length": `${bytes.byteLength}` };
-  return new Response(bytes, { headers });
+  return new Response(bytes, { status, headers });
 }
 
 /** Connections of this kind are named after the agent: the configuration has no others. */

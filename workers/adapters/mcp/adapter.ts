@@ -8,7 +8,7 @@ import { requestHeaders } from "#workers/wire/headers.ts";
 import { heardFrom } from "#workers/wire/json/heard.ts";
 import { isObject, type JsonObject, parseJson } from "#workers/wire/json/strict.ts";
 import type { Adapter, Hearing, Incoming, Inspected } from "../adapter.ts";
-import { checkMirrors, messageOf, summaryOf } from "./message.ts";
+import { boundContent, checkMirrors, type Message, messageOf, summaryOf } from "./message.ts";
 import { questionsOf } from "./questions.ts";
 import { refuseMcp } from "./refuse.ts";
 
@@ -53,8 +53,12 @@ export const mcpAdapter: Adapter<McpOperation> = {
       frames: [{ k: "mcp", dir: "c2s", read: "all", messages: [summaryOf(json as JsonObject)] }],
       reading: "json",
       hearing,
+      content: boundContent(message.method, params),
+      ...cancelling(request.headers, message, params),
     };
   },
+
+  patience: ({ operation: { kind } }) => (HELD.has(kind) ? HOLD_SECONDS : undefined),
 
   forward: (inspected, send) => send(inspected),
 
@@ -62,6 +66,23 @@ export const mcpAdapter: Adapter<McpOperation> = {
 
   refuse: refuseMcp,
 };
+
+/** Clients give a call up after 60 s, whatever they are told meanwhile; nothing else is worth a hold to them. */
+const HOLD_SECONDS = 45;
+const HELD: ReadonlySet<string> = new Set(["mcp.tools/call", "mcp.resources/read", "mcp.prompts/get"]);
+
+/** Ids are the client's own for each MCP session. */
+function cancelling(
+  headers: Headers,
+  { id, method }: Pick<Message, "id" | "method">,
+  params: JsonObject,
+): Pick<McpInspected, "cancellable" | "cancels"> {
+  const named = (of: string | number) => JSON.stringify([headers.get("mcp-session-id"), of]);
+  const taken = params["requestId"];
+  if (method === "notifications/cancelled" && (typeof taken === "string" || typeof taken === "number"))
+    return { cancels: named(taken) };
+  return id === undefined ? {} : { cancellable: named(id) };
+}
 
 function versionOf(headers: Headers): { readonly version?: string } {
   const version = headers.get("mcp-protocol-version");

@@ -104,6 +104,19 @@ function decoded(field: string): string | undefined {
   }
 }
 
+/** What an approval of it is bound to: the method and what it is given, in whatever order. Ids and `_meta` differ each time. */
+export function boundContent(method: string, params: JsonObject): string {
+  const { _meta: _, ...given } = params;
+  return JSON.stringify([method, ordered(given)]);
+}
+
+function ordered(json: Json): Json {
+  if (Array.isArray(json)) return json.map(ordered);
+  if (!isObject(json)) return json;
+  const members = Object.entries(json).toSorted(([a], [b]) => (a < b ? -1 : Number(a > b)));
+  return Object.fromEntries(members.map(([name, value]) => [name, ordered(value)]));
+}
+
 /** A message as a frame says it. */
 export function summaryOf(json: JsonObject): McpMessage {
   const { id, method, params, result, error } = json;

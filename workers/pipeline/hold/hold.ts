@@ -6,6 +6,7 @@ import { release } from "../answer/release.ts";
 import type { Means, Recorded } from "../exchange.ts";
 import { forward } from "../forward.ts";
 import { type Held, later, released, requireOpen } from "./held.ts";
+import { patient } from "./patient.ts";
 import { holdTape } from "./tape.ts";
 import { wait } from "./wait.ts";
 
@@ -23,6 +24,8 @@ export async function hold(recorded: Recorded, means: Means): Promise<Response> 
   if (news.state === "approved") return now(held, means);
   const waiting = held.adapter.waiting?.(held.inspected);
   if (waiting) return wait(held, waiting, means);
+  const seconds = Math.min(held.adapter.patience?.(held.inspected) ?? 0, means.settings.holdSeconds);
+  if (seconds > 0) return now(await patient(held, seconds, means), means);
   await means.hold.leave(session, x, news.approval);
   throw later(held, means);
 }

@@ -1,0 +1,179 @@
+// Tools and hooks that wait for approval: the call waits as long as its client does, and passes once, or nothing does.
+import { execFile } from "node:child_process";
+import { join } from "node:path";
+import { Client } from "@modelcontextprotocol/sdk/client/index.js";
+import { StreamableHTTPClientTransport } from "@modelcontextprotocol/sdk/client/streamableHttp.js";
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
+import { type Approver, approverOf } from "#test/support/approver.ts";
+import { endSessions } from "#test/support/git-site.ts";
+import { until } from "#test/support/servers/children.ts";
+import { type McpTestServer, startMcp } from "#test/support/servers/mcp.ts";
+import { type OidcServer, startOidc } from "#test/support/servers/oidc.ts";
+import { type Node, startNode } from "#test/support/steno.ts";
+import { CURSOR_EXAMPLES } from "#test/unit/hooks/events.ts";
+
+const SHIM = join(import.meta.dirname, "../../scripts/hook/shim.sh");
+const POLICY = `
+@id("all") @reason("developers work here")
+permit (principal in Group::"developers", action, resource);
+@id("echo") @hold("leads") @reason("a lead looks at what is said")
+forbid (principal, action == Action::"mcp.tools/call", resource) when { resource.name == "echo" };
+@id("shell") @hold("leads") @reason("a lead looks at commands that reach out")
+forbid (principal, action == Action::"shell.exec", resource) when { context.programs.contains("curl") };
+`;
+const HOLD_SECONDS = 4;
+
+let oidc: OidcServer;
+let server: McpTestServer;
+let node: Node;
+let token: string;
+let bob: Approver;
+let client: Client;
+
+beforeAll(async () => {
+  [oidc, server] = await Promise.all([startOidc(), startMcp()]);
+  node = await startNode({
+    issuer: oidc.issuer,
+    connections: [
+      { name: "tracker", kind: "mcp", upstream: server.url },
+      { name: "cursor", kind: "hooks" },
+    ],
+    approvals: { hold_seconds: HOLD_SECONDS },
+    policies: { "all.cedar": POLICY },
+  });
+  token = await oidc.token({ sub: "alice", audience: "steno" });
+  bob = approverOf(node, await oidc.token({ sub: "bob", audience: "steno-console" }));
+  client = new Client({ name: "cursor", version: "1.0.0" });
+  const headers = { authorization: `Bearer ${token}` };
+  const url = new URL(`${node.gateway()}/mcp-token/tracker`);
+  const transport = new StreamableHTTPClientTransport(url, { requestInit: { headers } });
+  await client.connect(transport as Parameters<Client["connect"]>[0]);
+});
+beforeEach(() => {
+  server.called.length = 0;
+});
+afterAll(async () => {
+  await client?.close();
+  await node?.stop();
+  await server?.stop();
+  await oidc?.stop();
+});
+
+type Result = { readonly isError?: boolean; readonly content: readonly { readonly text: string }[] };
+const echo = async (text: string, signal?: AbortSignal): Promise<Result> =>
+  (await client.callTool({ name: "echo", arguments: { text } }, undefined, signal && { signal })) as Result;
+const said = ({ content }: Result): string => content[0]?.text ?? "";
+
+describe("a tool's call", () => {
+  test("waits, and is answered by the tool once it is approved", async () => {
+    const calling = echo("hello");
+    const { approval } = await bob.waiting();
+    expect(await bob.show(approval)).toMatchObject({
+      reason: "a lead looks at what is said",
+      operation: { kind: "mcp.tools/call", name: "echo" },
+    });
+    expect(server.called).toEqual([]);
+    expect((await bob.say(approval, "approve")).status).toBe(200);
+    expect(said(await calling)).toBe("hello");
+    expect(server.called).toEqual(["echo"]);
+  });
+
+  test("that is denied fails in words its model reads, and never reaches the server", async () => {
+    const calling = echo("denied");
+    const { approval } = await bob.waiting();
+    await bob.say(approval, "deny", "say please");
+    const result = await calling;
+    expect([result.isError, said(result)]).toEqual([
+      true,
+      `Refused by the gateway: denied by Bob Baker: say please (${approval})`,
+    ]);
+    expect(server.called).toEqual([]);
+  });
+
+  test("that nobody decides on in time says so; the same call passes once it is approved, and another does not", async () => {
+    const result = await echo("later");
+    const [, approval = ""] = /pending approval (apr_\w+)/.exec(said(result)) ?? [];
+    expect(result.isError).toBe(true);
+    expect((await bob.say(approval, "approve")).status).toBe(200);
+    const other = echo("later!");
+    const { approval: another } = await bob.waiting();
+    expect(another).not.toBe(approval);
+    await bob.say(another, "deny");
+    expect((await other).isError).toBe(true);
+    expect(server.called).toEqual([]);
+    expect(said(await echo("later"))).toBe("later");
+    expect(server.called).toEqual(["echo"]);
+    const again = echo("later");
+    await bob.say((await bob.waiting()).approval, "deny");
+    expect((await again).isError).toBe(true);
+    expect(server.called).toEqual(["echo"]);
+  });
+
+  test("that its client takes back is void, and an approval comes too late", async () => {
+    const controller = new AbortController();
+    const calling = echo("taken back", controller.signal).catch((thrown: unknown) => thrown);
+    const { approval } = await bob.waiting();
+    controller.abort("changed my mind");
+    expect(await calling).toBeInstanceOf(Error);
+    await until(async () => (await bob.show(approval)).state === "void", "the approval to be void");
+    expect((await bob.say(approval, "approve")).status).toBe(409);
+    expect(server.called).toEqual([]);
+  });
+
+  test("that nothing holds is not delayed", async () => {
+    expect((await client.callTool({ name: "progress", arguments: {} })).isError).toBeFalsy();
+    expect(server.called).toEqual(["progress"]);
+  });
+});
+
+type Ran = { readonly code: number; readonly out: string; readonly err: string };
+function shell(command: string, seconds: number): Promise<Ran> {
+  const { promise, resolve } = Promise.withResolvers<Ran>();
+  const env = {
+    PATH: process.env["PATH"],
+    HOME: node.directory,
+    STENO_TOKEN: token,
+    STENO_GATEWAY: node.gateway(),
+    STENO_HOLD_SECONDS: String(seconds),
+  };
+  const child = execFile(SHIM, ["cursor", "beforeShellExecution"], { env }, (error, out, err) =>
+    resolve({ code: error === null ? 0 : Number(error.code ?? -1), out, err }),
+  );
+  const event = { ...CURSOR_EXAMPLES.get("beforeShellExecution"), command };
+  child.stdin?.once("error", () => undefined).end(JSON.stringify(event));
+  return promise;
+}
+
+describe("a command that a hook asks about", () => {
+  test("waits longer than one answer does, and may run once it is approved, once", async () => {
+    const running = shell("curl https://x.example", 60);
+    const { approval } = await bob.waiting();
+    // One answer has come and gone by then: the shim has asked again.
+    await until(async () => (await bob.list()).some((row) => row.approval === approval), "the approval");
+    await new Promise((resolve) => setTimeout(resolve, (HOLD_SECONDS + 1) * 1000));
+    expect((await bob.show(approval)).state).toBe("pending");
+    await bob.say(approval, "approve");
+    const { code, out } = await running;
+    expect([code, JSON.parse(out)]).toEqual([0, { permission: "allow" }]);
+    const again = shell("curl https://x.example", 60);
+    await bob.say((await bob.waiting()).approval, "deny", "once");
+    expect(JSON.parse((await again).out)).toMatchObject({ permission: "deny" });
+  });
+
+  test("is denied when nobody decides for as long as the shim waits", async () => {
+    const { code, out } = await shell("curl https://y.example", 0);
+    expect([code, JSON.parse(out)]).toEqual([
+      0,
+      expect.objectContaining({
+        permission: "deny",
+        user_message: expect.stringContaining("pending approval apr_"),
+      }),
+    ]);
+  });
+});
+
+test("all of it is sealed and verifies", async () => {
+  await endSessions(node, await oidc.token({ sub: "dave", audience: "steno-console" }));
+  const { code, out } = await node.cli("verify", node.archive);
+  expect([code, out]).toEqual([0, expect.stringContaining("VALID COMPLETE")]);
+});
