@@ -73,6 +73,8 @@ export const recorderEnv = once((env) => {
     clearanceKey: binding<CryptoKey>(env, "CLEARANCE_KEY"),
     pseudonymKey: binding<CryptoKey>(env, "PSEUDONYM_KEY"),
     witness: (name: string) => binding<Fetcher>(env, name),
+    webhook: (name: string) => binding<Fetcher>(env, name),
+    secret: (name: string) => text(env, name),
     /** Absent without a timestamp authority. */
     tsa: () => binding<Fetcher>(env, "TSA"),
     /** Absent with a directory archive. */

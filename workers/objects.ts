@@ -1,5 +1,6 @@
 /** The classes whose objects keep the recorder's state, each with the means of this service. */
 import { ApprovalObject as ApprovalBase } from "#durable/approval/approval.ts";
+import type { Notice } from "#durable/approval/notice.ts";
 import { BudgetObject as BudgetBase } from "#durable/budget/budget-object.ts";
 import { DirectoryObject as DirectoryBase } from "#durable/directory.ts";
 import type { ApprovalRow } from "#durable/format/approval/approval.ts";
@@ -9,6 +10,7 @@ import { LedgerObject as LedgerBase } from "#durable/ledger.ts";
 import { alert } from "#durable/means.ts";
 import { SessionObject as SessionBase } from "#durable/session.ts";
 import { approvalsOf, journalOf } from "#durable/stubs.ts";
+import { tellWebhook } from "./approvals/webhook.ts";
 import { type Env, recorderEnv } from "./env.ts";
 import { ledgerMeans, recorderMeans } from "./recorder-means.ts";
 
@@ -70,8 +72,27 @@ export class ApprovalObject extends ApprovalBase {
       // The list may be behind for a while: the object is what decides.
       tell: (row: ApprovalRow) => directory().tellApproval(row).catch(behind),
       forget: (approval: ApprovalId) => directory().forgetApproval(approval),
+      get webhooks() {
+        return recorderEnv(env).settings.webhooks.length;
+      },
+      notify: (webhook: number, notice: Notice, id: string) => notify(env, webhook, notice, id),
+      alert,
     };
   }
+}
+
+async function notify(raw: Env, which: number, notice: Notice, id: string): Promise<void> {
+  const env = recorderEnv(raw);
+  const { webhooks, approvalsUrl } = env.settings;
+  const webhook = webhooks[which];
+  // It is configured no more: whoever took it out does not want to hear the rest.
+  if (!webhook) return;
+  const { url, shape, binding, secret } = webhook;
+  const to = {
+    ...{ url, shape, secret: secret === undefined ? undefined : env.secret(secret) },
+    fetch: (at: string, init: RequestInit) => env.webhook(binding).fetch(at, init),
+  };
+  await tellWebhook(to, notice, { id, approvalsUrl, now: Date.now() });
 }
 
 const behind = (cause: unknown): void => alert("approval_list_behind", { cause: String(cause) });

@@ -12,7 +12,9 @@ import type {
 import { approvers, isEnough } from "#durable/format/approval/enough.ts";
 import type { ApprovalId } from "#durable/format/ids.ts";
 import type { Principal } from "#durable/format/principal.ts";
-import { type ApprovalRows, approvalRows } from "./rows.ts";
+import { nextDelay } from "#durable/store/outbox.ts";
+import { isTold, type Notice } from "./notice.ts";
+import { type ApprovalRows, approvalRows, type Queued } from "./rows.ts";
 import { whyNot } from "./rules.ts";
 
 /** What can be called, each with one argument: JSON in ASCII, since it travels in a header. */
@@ -24,6 +26,12 @@ export type ApprovalMeans = {
   /** Tells the directory's list. */
   readonly tell: (row: ApprovalRow) => Promise<void>;
   readonly forget: (approval: ApprovalId) => Promise<void>;
+  /** How many webhooks are told. */
+  readonly webhooks: number;
+  /** Returns when that webhook has taken it; `id` is the same each time it is told. Throws otherwise. */
+  readonly notify: (webhook: number, notice: Notice, id: string) => Promise<void>;
+  /** What an operator should know. */
+  readonly alert: (code: string, facts: Readonly<Record<string, string | number>>) => void;
 };
 
 export type Join = { readonly tape: HoldTape; readonly waiter: Waiter; readonly ttlMs: number };
@@ -91,7 +99,8 @@ export abstract class ApprovalObject extends createDurable() {
         exchange: waiter.x,
       };
       this.rows.open(row, now + ttlMs, shown);
-      await this.storage.setAlarm(now + ttlMs);
+      this.rows.queue({ row }, this.means.webhooks, now);
+      await this.storage.setAlarm(this.means.webhooks > 0 ? now : now + ttlMs);
       await this.changed();
     }
     this.expireInTime();
@@ -124,9 +133,11 @@ export abstract class ApprovalObject extends createDurable() {
     const { issuer, subject, name, groups } = by;
     const counted = groups.filter((group) => row.hold.some((one) => one.group === group));
     const person = { issuer, subject, ...(name !== undefined && { name }), groups: counted };
-    this.add(step, { by: person, ...(words !== undefined && { text: words }) });
+    const now = new Date(this.means.now()).toISOString();
+    const next = { n: events.length + 1, step, at: now, by: person };
     if (step === "deny") this.rows.setState("denied");
-    if (step === "approve" && isEnough(row.hold, this.rows.events())) this.rows.setState("approved");
+    if (step === "approve" && isEnough(row.hold, [...events, next])) this.rows.setState("approved");
+    this.add(step, { by: person, ...(words !== undefined && { text: words }) });
     await this.changed();
     return { ok: this.view(), waiters: this.rows.waiters() };
   }
@@ -186,13 +197,41 @@ export abstract class ApprovalObject extends createDurable() {
     if (!found) return;
     this.expireInTime();
     const { expires } = found;
-    if (this.means.now() < expires) await this.storage.setAlarm(expires);
-    else if (this.means.now() < expires + KEPT_MS) {
-      await this.changed();
-      await this.storage.setAlarm(expires + KEPT_MS);
-    } else {
+    const now = this.means.now();
+    if (now >= expires + KEPT_MS) {
+      for (const { target, n } of this.rows.queued())
+        this.means.alert("webhook_given_up", { approval: this.approval, webhook: target, n });
       await this.means.forget(this.approval);
+      this.rows.forget();
       await this.storage.deleteAll();
+      return;
+    }
+    if (now >= expires) await this.changed();
+    const due = await this.deliver();
+    const next = now < expires ? expires : expires + KEPT_MS;
+    await this.storage.setAlarm(Math.min(due ?? next, next));
+  }
+
+  /** Tells the webhooks what they have not been told; when to try the next again. One that fails delays no other. */
+  protected async deliver(): Promise<number | undefined> {
+    for (;;) {
+      const queued = this.rows.queued();
+      const due = queued.filter((one) => one.due <= this.means.now());
+      if (due.length === 0)
+        return queued.length === 0 ? undefined : Math.min(...queued.map((one) => one.due));
+      await Promise.all(due.map((one) => this.tellOne(one)));
+    }
+  }
+
+  protected async tellOne(queued: Queued): Promise<void> {
+    const { n, target, notice, attempts } = queued;
+    try {
+      await this.means.notify(target, notice, `${this.approval}.${n}`);
+      this.rows.told(queued);
+    } catch (cause) {
+      this.rows.later(queued, attempts + 1, this.means.now() + nextDelay(attempts + 1, Math.random()));
+      const facts = { approval: this.approval, webhook: target, attempt: attempts + 1, cause: String(cause) };
+      this.means.alert("webhook_failed", facts);
     }
   }
 
@@ -211,7 +250,9 @@ export abstract class ApprovalObject extends createDurable() {
   }
 
   protected add(step: ApprovalStep, more: Pick<ApprovalEvent, "by" | "text">): void {
-    this.rows.addEvent({ step, at: new Date(this.means.now()).toISOString(), ...more });
+    const event = this.rows.addEvent({ step, at: new Date(this.means.now()).toISOString(), ...more });
+    if (isTold(event))
+      this.rows.queue({ row: this.known().row, event }, this.means.webhooks, this.means.now());
     const { sql } = this.storage;
     for (const wake of waiting.get(sql) ?? []) wake();
     waiting.delete(sql);
@@ -219,6 +260,8 @@ export abstract class ApprovalObject extends createDurable() {
 
   /** The list may be behind for a while: it is told again at the next change, and by the alarm. */
   protected async changed(): Promise<void> {
+    if (this.rows.queued().some(({ attempts }) => attempts === 0))
+      await this.storage.setAlarm(this.means.now());
     await this.means.tell(this.known().row);
   }
 

@@ -45,6 +45,8 @@ function* strangers(tables: Raw): Generator<Problem> {
   const mask = isTable(tables["mask"]) ? tables["mask"] : {};
   for (const key of ["patterns", "dictionaries", "presidio"])
     if (key in mask) flat.set(`mask.${key}`, mask[key]);
+  const approvals = isTable(tables["approvals"]) ? tables["approvals"] : {};
+  if ("webhooks" in approvals) flat.set("approvals.webhooks", approvals["webhooks"]);
   const known = TABLES.map((table) => table.path.join("."));
   for (const [name, value] of flat) {
     const path = name.split(".");
@@ -94,6 +96,7 @@ function* secrets(tables: Raw, base: string): Generator<Problem> {
     [["evidence"], tables["evidence"]],
     ...list(tables["connections"]).map((row, i): [KeyPath, unknown] => [["connections", i], row]),
     ...list(identity["oidc"]).map((row, i): [KeyPath, unknown] => [["identity", "oidc", i], row]),
+    ...webhooksIn(tables).map((row, i): [KeyPath, unknown] => [["approvals", "webhooks", i], row]),
   ];
   for (const [path, row] of rows) {
     if (!isTable(row)) continue;
@@ -109,6 +112,7 @@ function* secrets(tables: Raw, base: string): Generator<Problem> {
       "previous_log_pq_key",
       "credential",
       "client_secret",
+      "secret",
     ]) {
       const value = row[key];
       if (typeof value !== "string") continue;
@@ -118,6 +122,7 @@ function* secrets(tables: Raw, base: string): Generator<Problem> {
   }
 }
 
+const webhooksIn = ({ approvals }: Raw): unknown[] => list(isTable(approvals) ? approvals["webhooks"] : []);
 const list = (value: unknown): unknown[] => (Array.isArray(value) ? value : []);
 
 function problemOf(issue: v.BaseIssue<unknown>): Problem {

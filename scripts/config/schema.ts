@@ -147,6 +147,11 @@ const budget = v.object({
   session_seconds: v.exactOptional(whole(1, 30 * DAY)),
 });
 
+const webhook = v.object({
+  url: WebUrl,
+  shape: v.optional(v.picklist(["json", "slack", "teams"], 'must be "json", "slack" or "teams"'), "json"),
+  secret: v.exactOptional(v.string()),
+});
 const approvals = v.object({
   hold_seconds: v.optional(whole(1, 3600), 480),
   approval_seconds: v.optional(whole(1, 30 * DAY), 3600),
@@ -157,6 +162,7 @@ const approvals = v.object({
       v.check((text) => WebUrlOf(text), "must be an http(s) URL without query or fragment"),
     ),
   ),
+  webhooks: v.optional(v.pipe(v.array(webhook), v.maxLength(8, "must not be more than 8")), []),
 });
 
 /** One table of the file. `many` marks `[[…]]`. `later` names keys of the contract that are not there yet. */
@@ -180,6 +186,7 @@ export const TABLES: readonly Table[] = [
   { path: ["serve"], many: false, keys: keysOf(serve), later: [] },
   { path: ["policy"], many: false, keys: keysOf(policy), later: [] },
   { path: ["approvals"], many: false, keys: keysOf(approvals), later: [] },
+  { path: ["approvals", "webhooks"], many: true, keys: keysOf(webhook), later: [] },
   { path: ["mask"], many: false, keys: keysOf(mask), later: [] },
   { path: ["mask", "presidio"], many: false, keys: keysOf(maskPresidio), later: [] },
   { path: ["mask", "patterns"], many: true, keys: keysOf(maskPattern), later: [] },

@@ -122,6 +122,13 @@ export type Settings = {
     readonly loginSeconds: number;
     /** Ends in a slash. */
     readonly url?: string;
+    /** Who is told of holds. */
+    readonly webhooks: readonly {
+      readonly url: Remote;
+      readonly shape: "json" | "slack" | "teams";
+      /** Key of its signature. */
+      readonly secret?: SecretRef;
+    }[];
   };
   readonly mask: MaskSettings;
   readonly presidio: PresidioSettings | undefined;
@@ -199,7 +206,7 @@ function settingsOf(file: File, base: string): Omit<Settings, "digest" | "file">
       ...tsaOf(file.evidence, base),
       quorum: file.evidence.quorum ?? file.evidence.witnesses.length,
     },
-    approvals: approvalsOf(file.approvals),
+    approvals: approvalsOf(file.approvals, base),
     mask: maskSettings(file.mask, base),
     presidio: presidioSettings(file.mask),
     budgets: file.budgets.map(({ window_seconds, session_seconds, ...budget }) => ({
@@ -211,12 +218,16 @@ function settingsOf(file: File, base: string): Omit<Settings, "digest" | "file">
   };
 }
 
-function approvalsOf({ url, ...times }: File["approvals"]): Settings["approvals"] {
+function approvalsOf({ url, ...times }: File["approvals"], base: string): Settings["approvals"] {
   return {
     holdSeconds: times.hold_seconds,
     approvalSeconds: times.approval_seconds,
     loginSeconds: times.login_seconds,
     ...(url === undefined ? {} : { url: `${url.replace(/\/$/, "")}/` }),
+    webhooks: times.webhooks.map(({ secret: key, ...webhook }) => ({
+      ...webhook,
+      ...(key !== undefined && { secret: secret(key, base) }),
+    })),
   };
 }
 

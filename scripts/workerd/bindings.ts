@@ -100,6 +100,11 @@ export function settingsOf(service: ServiceName, settings: Settings, digests: Di
         ...keysOf(settings),
         ...session,
         approvalSeconds: settings.approvals.approvalSeconds,
+        webhooks: settings.approvals.webhooks.map(({ url, shape, secret }, i) => ({
+          ...{ url: url.base, shape, binding: `WEBHOOK_${i}` },
+          ...(secret && { secret: `WEBHOOK_SECRET_${i}` }),
+        })),
+        ...(settings.approvals.url !== undefined && { approvalsUrl: settings.approvals.url }),
         backlogBytes,
         budgets: settings.budgets,
         origin: evidence.origin,
@@ -235,10 +240,40 @@ function egressAdded(settings: Settings): Added {
 function recorderAdded(settings: Settings, paths: ArchivePaths): Added {
   const store = archiveAdded(settings, paths);
   const keys = keysAdded(settings, paths);
+  const webhooks = webhooksAdded(settings);
   return {
-    bindings: [...store.bindings, ...keys.bindings],
-    services: [...store.services, ...keys.services],
-    secrets: [...store.secrets, ...keys.secrets],
+    bindings: [...store.bindings, ...keys.bindings, ...webhooks.bindings],
+    services: [...store.services, ...keys.services, ...webhooks.services],
+    secrets: [...store.secrets, ...keys.secrets, ...webhooks.secrets],
+  };
+}
+
+function webhooksAdded({ approvals: { webhooks } }: Settings): Added {
+  const signed = webhooks.flatMap(({ secret }, i) => (secret ? [{ i, secret }] : []));
+  return {
+    bindings: [
+      ...webhooks.map(
+        (_, i): BindingSpec => ({ name: `WEBHOOK_${i}`, kind: "service", service: `webhook-${i}` }),
+      ),
+      ...signed.map(
+        ({ i }): BindingSpec => ({
+          name: `WEBHOOK_SECRET_${i}`,
+          kind: "environment",
+          variable: `STENO_WEBHOOK_SECRET_${i}`,
+        }),
+      ),
+    ],
+    services: webhooks.map(({ url }, i) => ({
+      kind: "external",
+      name: `webhook-${i}`,
+      address: addressOf(url),
+      transport: transportOf(url),
+    })),
+    secrets: signed.map(({ i, secret }) => ({
+      variable: `STENO_WEBHOOK_SECRET_${i}`,
+      at: `secret of webhook ${i + 1}`,
+      ref: secret,
+    })),
   };
 }
 

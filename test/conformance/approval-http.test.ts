@@ -1,8 +1,12 @@
 // Requests to APIs and models that wait for approval: nothing is held open, and what was approved passes once, byte for byte.
+import { createHmac } from "node:crypto";
+import { createServer, type IncomingHttpHeaders, type Server } from "node:http";
+import type { AddressInfo } from "node:net";
 import Anthropic from "@anthropic-ai/sdk";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { type Approver, approverOf } from "#test/support/approver.ts";
 import { endSessions } from "#test/support/git-site.ts";
+import { until } from "#test/support/servers/children.ts";
 import { type ModelServer, startModels } from "#test/support/servers/models.ts";
 import { type OidcServer, startOidc } from "#test/support/servers/oidc.ts";
 import { startWeb, type WebServer } from "#test/support/servers/web.ts";
@@ -26,8 +30,26 @@ let tap: Tap;
 let node: Node;
 let token: string;
 let bob: Approver;
+let ear: Server;
+/** What the webhooks were sent: path, fields and body. */
+const heard: { readonly url: string; readonly headers: IncomingHttpHeaders; readonly body: string }[] = [];
 
 beforeAll(async () => {
+  ear = createServer((request, response) => {
+    const parts: Buffer[] = [];
+    request
+      .on("data", (part: Buffer) => parts.push(part))
+      .on("end", () => {
+        heard.push({
+          url: request.url ?? "",
+          headers: request.headers,
+          body: Buffer.concat(parts).toString(),
+        });
+        response.end("ok");
+      });
+  });
+  await new Promise<void>((resolve) => ear.listen(0, "127.0.0.1", resolve));
+  const at = `http://127.0.0.1:${(ear.address() as AddressInfo).port}`;
   [oidc, web, models] = await Promise.all([startOidc(), startWeb(), startModels()]);
   tap = await startTap(web.url);
   const key = { credential: "env:KEY", scheme: "header", header: "x-api-key" };
@@ -38,13 +60,21 @@ beforeAll(async () => {
       { name: "models", kind: "llm", upstream: models.url, ...key },
     ],
     policies: { "all.cedar": POLICY },
-    env: { KEY: "the-upstream-secret" },
+    approvals: {
+      url: "https://console.example/approvals",
+      webhooks: [
+        { url: `${at}/plain`, secret: "env:HOOK" },
+        ...(["slack", "teams"] as const).map((shape) => ({ url: `${at}/${shape}`, shape })),
+      ],
+    },
+    env: { KEY: "the-upstream-secret", HOOK: "the-webhook-secret" },
   });
   token = await oidc.token({ sub: "alice", audience: "steno" });
   bob = approverOf(node, await oidc.token({ sub: "bob", audience: "steno-console" }));
 });
 afterAll(async () => {
   await node?.stop();
+  await new Promise((resolve) => ear.close(resolve));
   await tap?.stop();
   await models?.stop();
   await web?.stop();
@@ -142,6 +172,39 @@ test("a model's client gets the no as its provider says it, does not try again b
   expect((await bob.list()).filter(({ operation }) => operation.kind === "llm.chat")).toHaveLength(1);
   await bob.say(approval, "approve");
   expect((await client.messages.create(request)).role).toBe("assistant");
+});
+
+test("webhooks are told what waits and what became of it, in their own words, signed, and nothing of what is in it", async () => {
+  heard.length = 0;
+  const approval = await asked('{"note":"between us"}');
+  await bob.say(approval, "approve", "fine <3");
+  expect((await post('{"note":"between us"}')).status).toBeLessThan(300);
+  const of = (path: string) => heard.filter(({ url, body }) => url === path && body.includes(approval));
+  await until(() => ["/plain", "/slack", "/teams"].every((path) => of(path).length === 3), "the webhooks");
+  const plain = of("/plain").map(({ body }) => JSON.parse(body));
+  expect(plain).toMatchObject([
+    {
+      type: "approval.open",
+      state: "pending",
+      requester: { subject: "alice" },
+      operation: { kind: "http.request", about: "POST /notes" },
+      justification: "ticket 17",
+      url: `https://console.example/approvals/${approval}`,
+    },
+    { type: "approval.approve", state: "approved", by: { subject: "bob" }, text: "fine <3" },
+    { type: "approval.release", state: "released" },
+  ]);
+  for (const { headers, body } of of("/plain")) {
+    const [, t, v1] = /^t=(\d+),v1=([0-9a-f]{64})$/.exec(String(headers["steno-signature"])) ?? [];
+    expect(createHmac("sha256", "the-webhook-secret").update(`${t}.${body}`).digest("hex")).toBe(v1);
+  }
+  const [, slack] = of("/slack").map(({ body }) => JSON.parse(body));
+  expect(slack.text).toContain("approved by Bob Baker: ");
+  expect(slack.blocks[0].text.text).toContain("&lt;3");
+  const [teams] = of("/teams").map(({ body }) => JSON.parse(body));
+  expect(teams.attachments[0].content.body[0].text).toContain("waits for approval by leads");
+  expect(JSON.stringify(heard)).not.toMatch(/between us|the-webhook-secret|the-upstream-secret/);
+  expect(of("/slack")[0]?.headers["steno-signature"]).toBeUndefined();
 });
 
 test("an administrator decides nothing", async () => {

@@ -1,6 +1,7 @@
-import { evictDurableObject, runDurableObjectAlarm } from "cloudflare:test";
+import { evictDurableObject, runDurableObjectAlarm, runInDurableObject } from "cloudflare:test";
 import { env } from "cloudflare:workers";
 import { afterEach, describe, expect, test } from "vitest";
+import type { Notice } from "#durable/approval/notice.ts";
 import type { HoldTape, Waiter } from "#durable/format/approval/approval.ts";
 import {
   type ApprovalId,
@@ -11,7 +12,7 @@ import {
 } from "#durable/format/ids.ts";
 import type { Principal } from "#durable/format/principal.ts";
 import { approvalOf, approvalsOf } from "#durable/stubs.ts";
-import { clock } from "./main.ts";
+import { alerts, clock, webhooks } from "./main.ts";
 
 const bindings = env as unknown as Readonly<Record<"APPROVAL" | "DIRECTORY", DurableObjectNamespace>>;
 const random = () => crypto.getRandomValues(new Uint8Array(10));
@@ -209,4 +210,77 @@ test("sixty holds wait at once, and each is decided by itself", async () => {
   await Promise.all(all.map(({ one }, i) => one.say({ step: i % 2 === 0 ? "approve" : "deny", by: bob })));
   const states = await Promise.all(all.map(async ({ one }) => (await one.show())?.state));
   expect(states.every((state, i) => state === (i % 2 === 0 ? "approved" : "denied"))).toBe(true);
+});
+
+describe("webhooks", () => {
+  afterEach(() => {
+    webhooks.length = 0;
+    alerts.length = 0;
+  });
+  const steps = (told: readonly { readonly notice: Notice }[]) =>
+    told.map(({ notice: { row, event } }) => `${event?.step ?? "open"} ${row.state}`);
+  /** Rings until nothing is due any more. */
+  const ring = async (stub: DurableObjectStub) => {
+    while (await runDurableObjectAlarm(stub)) {
+      const due = await runInDurableObject(stub, (_, { storage }) => storage.getAlarm());
+      if (due === null || due > Date.now() + clock.ahead) return;
+    }
+  };
+
+  test("are told in order what waits and what became of it, once each, and not who looked", async () => {
+    const told: { readonly notice: Notice; readonly id: string }[] = [];
+    webhooks.push(async (notice, id) => void told.push({ notice, id }));
+    const { id, one, stub, waiter } = await held({ hold: [{ group: "leads", count: 2 }] });
+    await ring(stub);
+    await one.say({ step: "view", by: bob });
+    await one.say({ step: "comment", by: bob, text: "hm" });
+    await one.say({ step: "approve", by: bob });
+    await ring(stub);
+    await one.say({ step: "approve", by: carol, text: "fine" });
+    await one.use(waiter.x);
+    await ring(stub);
+    await ring(stub);
+    expect(steps(told)).toEqual(["open pending", "approve pending", "approve approved", "release released"]);
+    expect(told.map((each) => each.id)).toEqual([`${id}.0`, `${id}.3`, `${id}.4`, `${id}.5`]);
+  });
+
+  test("one that fails is told again, after a restart too, with the same id; another is not delayed by it", async () => {
+    const tried: string[] = [];
+    const others: string[] = [];
+    let down = true;
+    webhooks.push(
+      async (_, id) => {
+        tried.push(id);
+        if (down) throw new Error("it answered 500");
+      },
+      async (_, id) => void others.push(id),
+    );
+    const { id, one, stub } = await held();
+    await ring(stub);
+    await one.say({ step: "deny", by: bob });
+    await ring(stub);
+    expect(others).toEqual([`${id}.0`, `${id}.1`]);
+    expect(new Set(tried)).toEqual(new Set([`${id}.0`]));
+    expect(alerts).toContainEqual(
+      expect.objectContaining({ code: "webhook_failed", approval: id, webhook: 0 }),
+    );
+    await evictDurableObject(stub);
+    down = false;
+    clock.ahead += 120_000;
+    await ring(stub);
+    expect(tried.slice(-2)).toEqual([`${id}.0`, `${id}.1`]);
+  });
+
+  test("what nobody took is given up, loudly, when the hold is forgotten", async () => {
+    webhooks.push(async () => {
+      throw new Error("it answered 404");
+    });
+    const { id, stub } = await held();
+    await ring(stub);
+    clock.ahead += TTL_MS + 25 * 3_600_000;
+    await ring(stub);
+    expect(alerts).toContainEqual({ code: "webhook_given_up", approval: id, webhook: 0, n: 0 });
+    expect(await one(id)).toBeNull();
+  });
+  const one = (id: ApprovalId) => approvalOf(bindings.APPROVAL, id).show();
 });

@@ -1,6 +1,7 @@
 /** The recorder's objects with real storage and an archive in memory whose faults a test chooses. */
 
 import { ApprovalObject as ApprovalBase, type ApprovalMeans } from "#durable/approval/approval.ts";
+import type { Notice } from "#durable/approval/notice.ts";
 import { BudgetObject as BudgetBase } from "#durable/budget/budget-object.ts";
 import { DirectoryObject as DirectoryBase } from "#durable/directory.ts";
 import type { SessionId } from "#durable/format/ids.ts";
@@ -199,6 +200,10 @@ export class DirectoryObject extends DirectoryBase {
     this.load();
   }
 }
+/** Who is told of holds; a test sets them before it begins. */
+export const webhooks: ((notice: Notice, id: string) => Promise<void>)[] = [];
+export const alerts: object[] = [];
+
 export class ApprovalObject extends ApprovalBase {
   protected override readonly means;
   constructor(state: DurableObjectState, env: Bindings) {
@@ -208,6 +213,12 @@ export class ApprovalObject extends ApprovalBase {
       now: () => Date.now() + clock.ahead,
       tell: (row) => directory().tellApproval(row),
       forget: (approval) => directory().forgetApproval(approval),
+      webhooks: webhooks.length,
+      notify: async (target, notice, id) => {
+        const told = webhooks[target];
+        if (told) await told(notice, id);
+      },
+      alert: (code, facts) => void alerts.push({ code, ...facts }),
     } satisfies ApprovalMeans;
   }
 }

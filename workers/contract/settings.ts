@@ -137,6 +137,18 @@ export const RecorderSettings = v.object({
   headSeconds: v.number(),
   /** How long a hold may be decided on, and an approval be used. */
   approvalSeconds: v.number(),
+  /** Who is told of holds. */
+  webhooks: v.array(
+    v.object({
+      url: v.string(),
+      shape: v.picklist(["json", "slack", "teams"]),
+      binding: v.string(),
+      /** Name of the text binding with the key of its signature. */
+      secret: v.optional(v.string()),
+    }),
+  ),
+  /** Where people decide, ending in a slash. */
+  approvalsUrl: v.optional(v.string()),
   /** Bytes that may wait for the archive before new sessions are refused. */
   backlogBytes: v.number(),
   budgets: v.array(Budget),

@@ -135,6 +135,10 @@ describe("a configuration that is wrong", () => {
     [`[evidence]\nwitnesses = "${W1}"`, "witnesses: must be a list"],
     ['[evidence]\ntsa = "tsa.example"', "tsa: must be a URL that starts with http:// or https://"],
     ['[evidence]\ntsa_cert = "file:x"', "tsa_cert without tsa"],
+    ['[[approvals.webhooks]]\nurl = "ftp://x"', "url: must be a URL that starts with http:// or https://"],
+    ['[[approvals.webhooks]]\nurl = "http://x"\nshape = "irc"', 'shape: must be "json", "slack" or "teams"'],
+    ['[[approvals.webhooks]]\nurl = "http://x"\nsecret = "plain"', "secret: "],
+    ['[[approvals.webhooks]]\nurl = "http://x"\nkind = "json"', 'unknown key "kind"'],
     [
       '[evidence]\norigin = "a.example"\nprevious_origins = ["b.example", "a.example"]',
       '"a.example" is named twice: each log has a name of its own',
