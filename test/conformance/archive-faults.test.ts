@@ -90,6 +90,7 @@ describe("a store in which", () => {
     silent.next("PUT", { silence: "kept" });
     silenced = session;
     expect((await waiting.cli("alice", "session", "end", session)).code).toBe(0);
+    expect((await viewOf(waiting, silenced)).status).toBe("closing");
   });
   afterAll(async () => {
     await Promise.all([site?.stop(), waiting?.stop()]);
@@ -122,7 +123,6 @@ describe("a store in which", () => {
   );
 
   test("a put is kept and never answered: it is given up, looked up and sealed, once", async () => {
-    expect((await viewOf(waiting, silenced)).status).toBe("closing");
     expect((await waiting.ask({ conversation: "meanwhile" })).status).toBe(200);
     await sealed(waiting, silenced, 90_000);
     expectOnce(silent);
