@@ -80,7 +80,8 @@ const COMMANDS: Readonly<Record<string, Command>> = {
     load: async () => (await import("./cli/custody.ts")).legalHold,
   },
   approvals: {
-    usage: "approvals list|show|approve|deny|comment [ID] [--comment TEXT] [--console URL] [--json]",
+    usage:
+      "approvals list|show|approve|deny|break-glass|comment [ID] [--comment TEXT] [--console URL] [--json]",
     does: "what policy holds: what waits, what it is, and a decision on it",
     load: async () => (await import("./approvals/approvals.ts")).approvals,
   },

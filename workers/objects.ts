@@ -72,6 +72,9 @@ export class ApprovalObject extends ApprovalBase {
       // The list may be behind for a while: the object is what decides.
       tell: (row: ApprovalRow) => directory().tellApproval(row).catch(behind),
       forget: (approval: ApprovalId) => directory().forgetApproval(approval),
+      get breakGlass() {
+        return recorderEnv(env).settings.breakGlass;
+      },
       get webhooks() {
         return recorderEnv(env).settings.webhooks.length;
       },

@@ -15,7 +15,7 @@ import type { Principal } from "#durable/format/principal.ts";
 import { nextDelay } from "#durable/store/outbox.ts";
 import { isTold, type Notice } from "./notice.ts";
 import { type ApprovalRows, approvalRows, type Queued } from "./rows.ts";
-import { whyNot } from "./rules.ts";
+import { whyNot, whyNotBreak } from "./rules.ts";
 
 /** What can be called, each with one argument: JSON in ASCII, since it travels in a header. */
 export const CALLS = ["join", "say", "leave", "use", "outcome", "wait", "show"] as const;
@@ -26,6 +26,8 @@ export type ApprovalMeans = {
   /** Tells the directory's list. */
   readonly tell: (row: ApprovalRow) => Promise<void>;
   readonly forget: (approval: ApprovalId) => Promise<void>;
+  /** Groups whose members may approve alone what cannot wait. */
+  readonly breakGlass: readonly string[];
   /** How many webhooks are told. */
   readonly webhooks: number;
   /** Returns when that webhook has taken it; `id` is the same each time it is told. Throws otherwise. */
@@ -36,7 +38,7 @@ export type ApprovalMeans = {
 
 export type Join = { readonly tape: HoldTape; readonly waiter: Waiter; readonly ttlMs: number };
 export type Say = {
-  readonly step: "view" | "comment" | "approve" | "deny";
+  readonly step: "view" | "comment" | "approve" | "deny" | "break-glass";
   readonly by: Principal;
   readonly text?: string;
 };
@@ -116,10 +118,10 @@ export abstract class ApprovalObject extends createDurable() {
     if (!found) return { no: "not_there", message: `there is no approval ${this.approval}` };
     this.expireInTime();
     const { row } = this.known();
-    const why = whyNot(row, by);
+    const why = step === "break-glass" ? whyNotBreak(row, by, this.means.breakGlass) : whyNot(row, by);
     if (why !== undefined && step !== "view") return { no: "denied", message: why };
     const over = row.state !== "pending";
-    if (over && (step === "approve" || step === "deny"))
+    if (over && step !== "view" && step !== "comment")
       return {
         no: "approval_over",
         message: `${this.approval} is ${row.state}: nothing can be decided any more`,
@@ -131,12 +133,14 @@ export abstract class ApprovalObject extends createDurable() {
     if (events.length >= EVENTS_MAX && (step === "view" || step === "comment"))
       return { no: "approval_over", message: "too much was said of it already" };
     const { issuer, subject, name, groups } = by;
-    const counted = groups.filter((group) => row.hold.some((one) => one.group === group));
+    const wanted = step === "break-glass" ? this.means.breakGlass : row.hold.map((one) => one.group);
+    const counted = groups.filter((group) => wanted.includes(group));
     const person = { issuer, subject, ...(name !== undefined && { name }), groups: counted };
     const now = new Date(this.means.now()).toISOString();
     const next = { n: events.length + 1, step, at: now, by: person };
     if (step === "deny") this.rows.setState("denied");
-    if (step === "approve" && isEnough(row.hold, [...events, next])) this.rows.setState("approved");
+    if (step !== "view" && step !== "comment" && step !== "deny" && isEnough(row.hold, [...events, next]))
+      this.rows.setState("approved");
     this.add(step, { by: person, ...(words !== undefined && { text: words }) });
     await this.changed();
     return { ok: this.view(), waiters: this.rows.waiters() };

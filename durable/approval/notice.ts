@@ -9,7 +9,14 @@ export type NoticeShape = "json" | "slack" | "teams";
 export type Notice = { readonly row: ApprovalRow; readonly event?: ApprovalEvent };
 
 /** What is told; that somebody looked or said something is for those who look. */
-const TOLD: ReadonlySet<ApprovalEvent["step"]> = new Set(["approve", "deny", "expire", "void", "release"]);
+const TOLD: ReadonlySet<ApprovalEvent["step"]> = new Set([
+  "approve",
+  "deny",
+  "break-glass",
+  "expire",
+  "void",
+  "release",
+]);
 export const isTold = ({ step }: Pick<ApprovalEvent, "step">): boolean => TOLD.has(step);
 
 /** The body as it is sent. `url` is where people decide, ending in a slash. */
@@ -106,6 +113,7 @@ const WORDS: Readonly<Record<ApprovalEvent["step"], string>> = {
   comment: "commented",
   approve: "approved",
   deny: "denied",
+  "break-glass": "THE GLASS WAS BROKEN",
   expire: "not approved in time",
   void: "void",
   release: "sent on",

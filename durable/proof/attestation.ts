@@ -79,6 +79,7 @@ function subjectsOf(attested: Attested): AttestationSubject[] {
       return [{ name: attested.predicate.session, digest: { sha256: attested.predicate.keySha256 } }];
     case "index":
       return attested.predicate.objects.map(({ name, sha256 }) => ({ name, digest: { sha256 } }));
+    case "break-glass":
     case "key-event":
     case "storage-probe":
     case "legal-hold":

@@ -1,4 +1,4 @@
-/** `steno approvals list|show|approve|deny|comment`: asked of the console, with a token of whoever decides. */
+/** `steno approvals list|show|approve|deny|break-glass|comment`: asked of the console, with a token of whoever decides. */
 import * as v from "valibot";
 import { ApprovalId } from "#durable/format/ids.ts";
 import { ask, Refused, target } from "#scripts/cli/client.ts";
@@ -41,14 +41,16 @@ function callOf([verb, id]: readonly string[], comment: string | undefined): Cal
       return { method: "GET", path: `${PATH}/${idOf(id)}`, lines: (answer) => described(answer as Approval) };
     case "approve":
     case "deny":
+    case "break-glass":
     case "comment": {
-      if (verb === "comment" && comment === undefined) throw new UsageFault("say what: --comment TEXT");
+      if (comment === undefined && (verb === "comment" || verb === "break-glass"))
+        throw new UsageFault(verb === "comment" ? "say what: --comment TEXT" : "say why: --comment TEXT");
       const body = comment === undefined ? {} : { comment };
       const told = (answer: unknown) => [row(answer as Approval)];
       return { method: "POST", path: `${PATH}/${idOf(id)}/${verb}`, body, lines: told };
     }
     default:
-      throw new UsageFault("say approvals list, show, approve, deny or comment");
+      throw new UsageFault("say approvals list, show, approve, deny, break-glass or comment");
   }
 }
 

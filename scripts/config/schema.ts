@@ -162,6 +162,7 @@ const approvals = v.object({
       v.check((text) => WebUrlOf(text), "must be an http(s) URL without query or fragment"),
     ),
   ),
+  break_glass: groups,
   webhooks: v.optional(v.pipe(v.array(webhook), v.maxLength(8, "must not be more than 8")), []),
 });
 

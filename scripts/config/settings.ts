@@ -122,6 +122,8 @@ export type Settings = {
     readonly loginSeconds: number;
     /** Ends in a slash. */
     readonly url?: string;
+    /** Groups whose members may approve alone what cannot wait. */
+    readonly breakGlass: readonly string[];
     /** Who is told of holds. */
     readonly webhooks: readonly {
       readonly url: Remote;
@@ -223,6 +225,7 @@ function approvalsOf({ url, ...times }: File["approvals"], base: string): Settin
     holdSeconds: times.hold_seconds,
     approvalSeconds: times.approval_seconds,
     loginSeconds: times.login_seconds,
+    breakGlass: times.break_glass,
     ...(url === undefined ? {} : { url: `${url.replace(/\/$/, "")}/` }),
     webhooks: times.webhooks.map(({ secret: key, ...webhook }) => ({
       ...webhook,

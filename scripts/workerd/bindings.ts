@@ -100,6 +100,7 @@ export function settingsOf(service: ServiceName, settings: Settings, digests: Di
         ...keysOf(settings),
         ...session,
         approvalSeconds: settings.approvals.approvalSeconds,
+        breakGlass: [...settings.approvals.breakGlass],
         webhooks: settings.approvals.webhooks.map(({ url, shape, secret }, i) => ({
           ...{ url: url.base, shape, binding: `WEBHOOK_${i}` },
           ...(secret && { secret: `WEBHOOK_SECRET_${i}` }),

@@ -10,7 +10,7 @@ import { until } from "#test/support/servers/children.ts";
 import { type ModelServer, startModels } from "#test/support/servers/models.ts";
 import { type OidcServer, startOidc } from "#test/support/servers/oidc.ts";
 import { startWeb, type WebServer } from "#test/support/servers/web.ts";
-import { type Node, startNode } from "#test/support/steno.ts";
+import { cli, type Node, startNode } from "#test/support/steno.ts";
 import { startTap, type Tap } from "#test/support/tap.ts";
 
 const WHY = "a lead looks at what is written";
@@ -60,8 +60,10 @@ beforeAll(async () => {
       { name: "models", kind: "llm", upstream: models.url, ...key },
     ],
     policies: { "all.cedar": POLICY },
+    roles: { approver: ["leads", "security"] },
     approvals: {
       url: "https://console.example/approvals",
+      break_glass: ["security"],
       webhooks: [
         { url: `${at}/plain`, secret: "env:HOOK" },
         ...(["slack", "teams"] as const).map((shape) => ({ url: `${at}/${shape}`, shape })),
@@ -205,6 +207,30 @@ test("webhooks are told what waits and what became of it, in their own words, si
   expect(teams.attachments[0].content.body[0].text).toContain("waits for approval by leads");
   expect(JSON.stringify(heard)).not.toMatch(/between us|the-webhook-secret|the-upstream-secret/);
   expect(of("/slack")[0]?.headers["steno-signature"]).toBeUndefined();
+});
+
+test("who breaks the glass lets it through alone; the record, the log, the operators and the webhooks say so", async () => {
+  heard.length = 0;
+  const approval = await asked('{"urgent":true}');
+  const carol = await oidc.token({ sub: "carol", audience: "steno-console" });
+  const how = ["--console", node.console()];
+  const run = (...args: string[]) =>
+    cli(["approvals", "break-glass", approval, ...args, ...how], "", { ...process.env, STENO_TOKEN: carol });
+  expect(await run()).toMatchObject({ code: 2, err: expect.stringContaining("say why") });
+  expect(await run("--comment", "the site is down")).toMatchObject({ code: 0 });
+  expect((await bob.show(approval)).events).toContainEqual(
+    expect.objectContaining({
+      step: "break-glass",
+      text: "the site is down",
+      by: expect.objectContaining({ subject: "carol" }),
+    }),
+  );
+  expect((await post('{"urgent":true}')).status).toBeLessThan(300);
+  expect(node.output()).toContain('"code":"break_glass"');
+  await until(
+    () => heard.some(({ url, body }) => url === "/slack" && body.includes("THE GLASS WAS BROKEN by Carol")),
+    "the webhook",
+  );
 });
 
 test("an administrator decides nothing", async () => {

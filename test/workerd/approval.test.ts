@@ -212,6 +212,48 @@ test("sixty holds wait at once, and each is decided by itself", async () => {
   expect(states.every((state, i) => state === (i % 2 === 0 ? "approved" : "denied"))).toBe(true);
 });
 
+describe("breaking the glass", () => {
+  const olga = person("olga", "oncall");
+
+  test("lets through alone what two others were to approve, with who and why", async () => {
+    const { one, waiter } = await held({ hold: [{ group: "leads", count: 2 }] });
+    expect(await one.say({ step: "break-glass", by: olga, text: "the site is down" })).toMatchObject({
+      ok: {
+        state: "approved",
+        events: [
+          { step: "break-glass", by: { subject: "olga", groups: ["oncall"] }, text: "the site is down" },
+        ],
+      },
+    });
+    expect(await one.use(waiter.x)).toMatchObject({ used: true });
+  });
+
+  test.each([
+    ["somebody of no such group", bob, "breaking the glass takes a member of oncall"],
+    [
+      "who asked for it",
+      { ...alice, groups: ["oncall"] },
+      "nobody decides on what they asked for themselves",
+    ],
+    ["an agent", { ...olga, agent: "cursor" }, "an agent cannot decide"],
+  ])("is not for %s", async (_, by, message) => {
+    const { one } = await held();
+    expect(await one.say({ step: "break-glass", by, text: "please" })).toMatchObject({
+      no: "denied",
+      message: expect.stringContaining(message),
+    });
+    expect((await one.show())?.state).toBe("pending");
+  });
+
+  test("comes too late once it was denied", async () => {
+    const { one } = await held();
+    await one.say({ step: "deny", by: bob });
+    expect(await one.say({ step: "break-glass", by: olga, text: "but" })).toMatchObject({
+      no: "approval_over",
+    });
+  });
+});
+
 describe("webhooks", () => {
   afterEach(() => {
     webhooks.length = 0;

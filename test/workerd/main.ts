@@ -213,6 +213,7 @@ export class ApprovalObject extends ApprovalBase {
       now: () => Date.now() + clock.ahead,
       tell: (row) => directory().tellApproval(row),
       forget: (approval) => directory().forgetApproval(approval),
+      breakGlass: ["oncall"],
       webhooks: webhooks.length,
       notify: async (target, notice, id) => {
         const told = webhooks[target];

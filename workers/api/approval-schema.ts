@@ -52,7 +52,19 @@ export const APPROVAL_SCHEMA = {
         required: ["n", "step", "at"],
         properties: {
           n: count,
-          step: { enum: ["view", "comment", "approve", "deny", "expire", "void", "release", "outcome"] },
+          step: {
+            enum: [
+              "view",
+              "comment",
+              "approve",
+              "deny",
+              "break-glass",
+              "expire",
+              "void",
+              "release",
+              "outcome",
+            ],
+          },
           at: time,
           by: principal,
           text,

@@ -72,6 +72,10 @@ const OPERATIONS: Readonly<Record<Route["operation"], Answering>> = {
     const { comment } = (await bodyOf(context, Verdict)) ?? {};
     return context.json(granted(await decide.deny(approvalOf(context), known(principal), comment)));
   },
+  breakGlass: async (context, { decide }, principal) => {
+    const { comment } = await bodyOf(context, Comment);
+    return context.json(granted(await decide.breakGlass(approvalOf(context), known(principal), comment)));
+  },
   comment: async (context, { decide }, principal) => {
     const { comment } = await bodyOf(context, Comment);
     return context.json(granted(await decide.comment(approvalOf(context), known(principal), comment)));

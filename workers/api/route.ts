@@ -12,6 +12,7 @@ export type Route = {
     | "showApproval"
     | "approve"
     | "deny"
+    | "breakGlass"
     | "comment"
     | "describeApi"
     | "health"
@@ -117,6 +118,17 @@ export const ROUTES: readonly Route[] = [
     roles: ["approver"],
     recent: true,
     takes: "Verdict",
+    gives: "Approval",
+    refusals: [400, 404, 409, 413, 503],
+  },
+  {
+    operation: "breakGlass",
+    method: "post",
+    path: "/api/v1/approvals/{approval}/break-glass",
+    summary: "Lets it through alone, with a reason, where one is of a group that may: loudly, and in the log",
+    roles: ["approver"],
+    recent: true,
+    takes: "Comment",
     gives: "Approval",
     refusals: [400, 404, 409, 413, 503],
   },

@@ -127,5 +127,7 @@ export interface Decide {
   show(approval: ApprovalId, by: Principal): Promise<Answer<ApprovalView>>;
   approve(approval: ApprovalId, by: Principal, text?: string): Promise<Answer<ApprovalView>>;
   deny(approval: ApprovalId, by: Principal, text?: string): Promise<Answer<ApprovalView>>;
+  /** Approves it alone, with a reason; the log and the operators hear of it. */
+  breakGlass(approval: ApprovalId, by: Principal, text: string): Promise<Answer<ApprovalView>>;
   comment(approval: ApprovalId, by: Principal, text: string): Promise<Answer<ApprovalView>>;
 }

@@ -137,6 +137,8 @@ export const RecorderSettings = v.object({
   headSeconds: v.number(),
   /** How long a hold may be decided on, and an approval be used. */
   approvalSeconds: v.number(),
+  /** Groups whose members may approve alone what cannot wait. */
+  breakGlass: v.array(v.string()),
   /** Who is told of holds. */
   webhooks: v.array(
     v.object({

@@ -13,6 +13,8 @@ export type ApprovalStep =
   | "comment"
   | "approve"
   | "deny"
+  /** Approved alone, by somebody who may when it cannot wait; the log says so too. */
+  | "break-glass"
   | "expire"
   | "void"
   | "release"

@@ -2,8 +2,9 @@
 import type { Approvers } from "../decision.ts";
 import type { ApprovalEvent } from "./approval.ts";
 
-/** Whether those who approved fill every place of every group. Nobody fills two. */
+/** Whether those who approved fill every place of every group, or somebody broke the glass. Nobody fills two. */
 export function isEnough(hold: readonly Approvers[], events: readonly ApprovalEvent[]): boolean {
+  if (events.some(({ step }) => step === "break-glass")) return true;
   const places = hold.flatMap(({ group, count }) => Array.from({ length: count }, () => group));
   const people = [...approvers(events).values()];
   /** The place that each person fills. */

@@ -4,7 +4,7 @@
  */
 import * as v from "valibot";
 import { Hash, Hex, STATEMENT_TYPE } from "../head.ts";
-import { SessionId } from "../ids.ts";
+import { ApprovalId, SessionId } from "../ids.ts";
 
 const Count = v.pipe(v.number(), v.integer(), v.minValue(0));
 const Text = v.pipe(v.string(), v.minLength(1), v.maxLength(400));
@@ -50,6 +50,8 @@ export const PREDICATES = {
     predicate({ event: v.literal("end"), successor: Successor }),
     predicate({ event: v.literal("begin"), predecessor: Ended }),
   ]),
+  /** Somebody let through alone what policy held for others, because it could not wait. */
+  "break-glass": predicate({ session: SessionId, approval: ApprovalId, by: Pseudonym }),
   /** The policy set with this digest was first shown in a decision of `session`; absent `before`: the log knew none. */
   "policy-change": predicate({ set: Hex, before: v.optional(Hex), session: SessionId }),
   /** Whether the store keeps what Object Lock promises. `reasons` are why the grade is not `evidence`. */

@@ -110,6 +110,7 @@ export class Recorder implements Read {
     approve: (id, by, text) => this.#said("approve", id, by, text),
     deny: (id, by, text) => this.#said("deny", id, by, text),
     comment: (id, by, text) => this.#said("comment", id, by, text),
+    breakGlass: (id, by, text) => this.#said("break-glass", id, by, text),
   };
 
   /** What the agents' routes use of `Hold`. */

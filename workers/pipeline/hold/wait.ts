@@ -194,6 +194,8 @@ function lineOf({ step, by, text }: ApprovalEvent): string | undefined {
       return `${nameOf(by)}${said}`;
     case "approve":
       return `approved by ${nameOf(by)}${said}`;
+    case "break-glass":
+      return `let through by ${nameOf(by)}, who broke the glass${said}`;
     case "deny":
     case "expire":
     case "void":
