@@ -1,4 +1,5 @@
 /** `ApprovalView` as JSON Schema 2020-12, for the OpenAPI document. Only the view of one has `events` and `shown`. */
+import { APPROVAL_STEPS } from "#durable/format/approval/approval.ts";
 import { SESSION_ID_PATTERN, SESSION_SCHEMA } from "./session-schema.ts";
 
 const text = { type: "string" } as const;
@@ -52,19 +53,7 @@ export const APPROVAL_SCHEMA = {
         required: ["n", "step", "at"],
         properties: {
           n: count,
-          step: {
-            enum: [
-              "view",
-              "comment",
-              "approve",
-              "deny",
-              "break-glass",
-              "expire",
-              "void",
-              "release",
-              "outcome",
-            ],
-          },
+          step: { enum: APPROVAL_STEPS },
           at: time,
           by: principal,
           text,

@@ -8,18 +8,20 @@ import type { Principal } from "../principal.ts";
 /** `approved` is good for one release of the same content; all that follow are the end of it. */
 export type ApprovalState = "pending" | "approved" | "released" | "denied" | "expired" | "void";
 
-export type ApprovalStep =
-  | "view"
-  | "comment"
-  | "approve"
-  | "deny"
+export const APPROVAL_STEPS = [
+  "view",
+  "comment",
+  "approve",
+  "deny",
   /** Approved alone, by somebody who may when it cannot wait; the log says so too. */
-  | "break-glass"
-  | "expire"
-  | "void"
-  | "release"
+  "break-glass",
+  "expire",
+  "void",
+  "release",
   /** What came of a release. */
-  | "outcome";
+  "outcome",
+] as const;
+export type ApprovalStep = (typeof APPROVAL_STEPS)[number];
 
 /** One thing that happened to a hold. `n` counts them from 1. */
 export type ApprovalEvent = {

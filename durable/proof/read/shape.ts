@@ -1,5 +1,7 @@
 /** The members of a frame that readers rely on. More may be there: the bytes are what was sealed. */
+
 import * as v from "valibot";
+import { APPROVAL_STEPS } from "#durable/format/approval/approval.ts";
 import type { Frame } from "#durable/format/frame.ts";
 import { SessionId } from "#durable/format/ids.ts";
 
@@ -94,17 +96,7 @@ const SHAPES = {
     x: Text,
     approval: Text,
     n: Count,
-    step: v.picklist([
-      "view",
-      "comment",
-      "approve",
-      "deny",
-      "break-glass",
-      "expire",
-      "void",
-      "release",
-      "outcome",
-    ]),
+    step: v.picklist(APPROVAL_STEPS),
     at: Text,
     by: v.optional(v.looseObject({ issuer: Text, subject: Text, groups: v.array(Text) })),
     text: v.optional(Text),
