@@ -1,4 +1,5 @@
 // An ordinary web service: node:http and `ws`, with what an API does that a proxy may get wrong.
+import { EventEmitter, once } from "node:events";
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -22,6 +23,8 @@ export interface WebServer {
   readonly said: string[];
   /** Connections that went before their answer was complete. */
   readonly cut: () => number;
+  /** The event that was sent last has arrived: `/api/events` sends no other before. */
+  heard(): void;
   stop(): Promise<void>;
 }
 
@@ -31,11 +34,12 @@ export async function startWeb(): Promise<WebServer> {
   const seen: Seen[] = [];
   const said: string[] = [];
   let cut = 0;
+  const arrived = new EventEmitter();
   const server = createServer((request, response) => {
     response.on("close", () => {
       if (!response.writableFinished) cut += 1;
     });
-    void answer(request, response, seen).catch(() => response.destroy());
+    void answer(request, response, seen, arrived).catch(() => response.destroy());
   });
   const sockets = new WebSocketServer({
     server,
@@ -56,6 +60,7 @@ export async function startWeb(): Promise<WebServer> {
     seen,
     said,
     cut: () => cut,
+    heard: () => void arrived.emit("heard"),
     async stop() {
       for (const socket of sockets.clients) socket.terminate();
       server.closeAllConnections();
@@ -64,7 +69,12 @@ export async function startWeb(): Promise<WebServer> {
   };
 }
 
-async function answer(request: IncomingMessage, response: ServerResponse, seen: Seen[]): Promise<void> {
+async function answer(
+  request: IncomingMessage,
+  response: ServerResponse,
+  seen: Seen[],
+  arrived: EventEmitter,
+): Promise<void> {
   const { method = "", url = "", rawHeaders } = request;
   const path = url.split("?", 1)[0] ?? "";
   if (path === "/api/both-ways") {
@@ -82,8 +92,9 @@ async function answer(request: IncomingMessage, response: ServerResponse, seen: 
     case "/api/events":
       response.writeHead(200, { "content-type": "text/event-stream" });
       for (let i = 0; i < 3; i++) {
+        const heard = once(arrived, "heard");
         response.write(`id: ${i}\ndata: tick ${i}\n\n`);
-        await sleep(80);
+        await heard;
       }
       response.end();
       break;
