@@ -1,9 +1,11 @@
 /** DirectoryObject: which sessions there are, which one a principal's next exchange joins, and how much waits for the archive. */
 import { DurableObject } from "cloudflare:workers";
 import { PENDING_MIGRATION, Pending } from "#durable/approval/pending.ts";
+import { type Rest, STANDING_MIGRATION, Standing } from "#durable/approval/standing.ts";
 import { type Asked, CUSTODY_MIGRATION, Custody } from "#durable/custody/custody.ts";
 import type { ApprovalRow } from "#durable/format/approval/approval.ts";
-import { type ApprovalId, mintSessionId, type SessionId } from "#durable/format/ids.ts";
+import type { Grant, StandingRow } from "#durable/format/approval/standing.ts";
+import { type ApprovalId, mintSessionId, type SessionId, type StandingId } from "#durable/format/ids.ts";
 import { asPseudonym, isPseudonym, type Principal, principalKey } from "#durable/format/principal.ts";
 import type { Answer, Opening, SessionView } from "#durable/format/tape.ts";
 import { migrate } from "#durable/store/migrations.ts";
@@ -16,6 +18,7 @@ const MIGRATIONS: readonly string[] = [
   "CREATE INDEX owner ON session(view ->> '$.principal.issuer', view ->> '$.principal.subject', id)",
   CUSTODY_MIGRATION,
   PENDING_MIGRATION,
+  STANDING_MIGRATION,
 ];
 
 /** How often sessions that are not sealed are looked after. */
@@ -58,6 +61,7 @@ export abstract class DirectoryObject extends DurableObject {
     },
   }));
   readonly #pending = new Pending(this.#sql);
+  readonly #standing = new Standing(this.#sql);
   /** When each session was last woken; of what an earlier run left nothing is known. */
   readonly #woken = new Map<string, number>();
 
@@ -162,6 +166,43 @@ export abstract class DirectoryObject extends DurableObject {
   /** The newest 1,000, those that wait for a decision first. */
   async approvals(): Promise<ApprovalRow[]> {
     return this.#pending.list();
+  }
+
+  async grantStanding(row: Omit<StandingRow, "state">): Promise<boolean> {
+    return this.#standing.grant(row, Date.parse(row.until), this.means.now());
+  }
+
+  async joinStanding(standing: StandingId, grant: Grant): Promise<StandingRow | undefined> {
+    return this.#standing.join(standing, grant, this.means.now());
+  }
+
+  /** What is under way by it. */
+  async revokeStanding(
+    standing: StandingId,
+    revoked: NonNullable<StandingRow["revoked"]>,
+  ): Promise<readonly Rest[]> {
+    this.#standing.revoke(standing, revoked);
+    return this.#standing.resting(standing);
+  }
+
+  async rested(standing: StandingId): Promise<void> {
+    this.#standing.rested(standing);
+  }
+
+  async restOn(standing: StandingId, rest: Rest): Promise<boolean> {
+    return this.#standing.rest(standing, rest, this.means.now());
+  }
+
+  async standing(standing: StandingId): Promise<StandingRow | undefined> {
+    return this.#standing.one(standing, this.means.now());
+  }
+
+  async liveStanding(): Promise<readonly StandingRow[]> {
+    return this.#standing.live(this.means.now());
+  }
+
+  async allStanding(): Promise<readonly StandingRow[]> {
+    return this.#standing.list(this.means.now());
   }
 
   /** Destroys the key of a sealed session. Returns when it is begun: an archive that is down does not make it forgotten. */

@@ -1,9 +1,11 @@
 /** What the objects need of the world around them. The recorder service builds it from its bindings. */
 
+import type { Rest } from "#durable/approval/standing.ts";
 import type { Asked } from "#durable/custody/custody.ts";
 import type { ApprovalRow } from "#durable/format/approval/approval.ts";
+import type { Grant, StandingRow } from "#durable/format/approval/standing.ts";
 import type { NotBefore } from "#durable/format/head.ts";
-import type { ApprovalId, SessionId } from "#durable/format/ids.ts";
+import type { ApprovalId, SessionId, StandingId } from "#durable/format/ids.ts";
 import type { Attestable, Ended, Successor } from "#durable/format/log/attestation.ts";
 import type { Principal } from "#durable/format/principal.ts";
 import type { Answer, Opening, SessionView } from "#durable/format/tape.ts";
@@ -76,6 +78,24 @@ export interface Approvals {
   tellApproval(row: ApprovalRow): Promise<void>;
   forgetApproval(approval: ApprovalId): Promise<void>;
   approvals(): Promise<readonly ApprovalRow[]>;
+}
+
+/** The directory's list of what was approved in advance. */
+export interface StandingApprovals {
+  /** False when there are too many. The same one again is the same. */
+  grantStanding(row: Omit<StandingRow, "state">): Promise<boolean>;
+  joinStanding(standing: StandingId, grant: Grant): Promise<StandingRow | undefined>;
+  revokeStanding(
+    standing: StandingId,
+    revoked: NonNullable<StandingRow["revoked"]>,
+  ): Promise<readonly Rest[]>;
+  /** What rested on it is cut, or had ended. */
+  rested(standing: StandingId): Promise<void>;
+  /** Whether an exchange may leave by it now. */
+  restOn(standing: StandingId, rest: Rest): Promise<boolean>;
+  standing(standing: StandingId): Promise<StandingRow | undefined>;
+  liveStanding(): Promise<readonly StandingRow[]>;
+  allStanding(): Promise<readonly StandingRow[]>;
 }
 
 /** The journal, shared by all sessions of a recorder. */

@@ -2,7 +2,7 @@
 
 import { proxyDurable } from "itty-durable";
 import type { Call, Join, Leave, Said, Say, Wait } from "#durable/approval/approval.ts";
-import type { ApprovalView, HoldNews } from "#durable/format/approval/approval.ts";
+import type { ApprovalEvent, ApprovalView, HoldNews } from "#durable/format/approval/approval.ts";
 import type { Budget } from "#durable/format/budget/budget.ts";
 import type { BodyEnd, Content, Direction, EndReason } from "#durable/format/frame.ts";
 import type { ApprovalId, ExchangeId, SessionId } from "#durable/format/ids.ts";
@@ -18,7 +18,7 @@ import type {
 } from "#durable/format/tape.ts";
 import type { Spent } from "./budget/spent.ts";
 import type { Amounts } from "./budget/window.ts";
-import type { Approvals, Directory, Journal, Ledger, Predecessor } from "./means.ts";
+import type { Approvals, Directory, Journal, Ledger, Predecessor, StandingApprovals } from "./means.ts";
 import type { Following } from "./session/held.ts";
 
 /** What one principal has used of its budgets. */
@@ -91,6 +91,8 @@ export const ledgerOf = (namespace: DurableObjectNamespace, name = FIRST_LEDGER)
   namespace.getByName(name) as unknown as Ledger & Predecessor;
 export const directoryOf = (namespace: DurableObjectNamespace): Directory =>
   namespace.getByName("directory") as unknown as Directory;
+export const standingOf = (namespace: DurableObjectNamespace): StandingApprovals =>
+  namespace.getByName("directory") as unknown as StandingApprovals;
 export const approvalsOf = (namespace: DurableObjectNamespace): Approvals =>
   namespace.getByName("directory") as unknown as Approvals;
 
@@ -101,6 +103,7 @@ export interface Approval {
   leave(leave: Leave): Promise<HoldNews>;
   use(x: ExchangeId): Promise<{ readonly used: boolean; readonly news: HoldNews }>;
   outcome(x: ExchangeId, text: string): Promise<HoldNews>;
+  revoke(said: Pick<ApprovalEvent, "by" | "text">): Promise<HoldNews>;
   /** Null, as `show`, when there is no such approval. */
   wait(wait: Wait): Promise<HoldNews | null>;
   show(): Promise<ApprovalView | null>;
@@ -116,6 +119,7 @@ export function approvalOf(namespace: DurableObjectNamespace, approval: Approval
     leave: (leave) => call("leave", leave),
     use: (x) => call("use", { x }),
     outcome: (x, text) => call("outcome", { x, text }),
+    revoke: (said) => call("revoke", said),
     wait: (wait) => call("wait", wait),
     show: () => call("show"),
   };

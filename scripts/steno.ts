@@ -85,6 +85,12 @@ const COMMANDS: Readonly<Record<string, Command>> = {
     does: "what policy holds: what waits, what it is, and a decision on it",
     load: async () => (await import("./approvals/approvals.ts")).approvals,
   },
+  standing: {
+    usage:
+      "standing list|show|grant|join|revoke [ID] [--scope FILE --reason TEXT --minutes N] [--group NAME…] [--comment TEXT] [--console URL] [--json]",
+    does: "what is approved in advance, for a while: what a file of Cedar describes",
+    load: async () => (await import("./approvals/standing.ts")).standing,
+  },
   keys: {
     usage:
       "keys init|show|rotate ORIGIN|share [--to age1…,…] [--identity FILE] [ID…] [--config steno.toml] [--json]",

@@ -16,14 +16,17 @@ export class Console extends WorkerEntrypoint<Env> {
 }
 
 function consoleApp(env: Env): App {
-  const { settings, read, kill, custody, decide, issuers } = consoleEnv(env);
+  const { settings, read, kill, custody, decide, standing, scope, issuers } = consoleEnv(env);
   return consoleApi({
     read,
     kill,
     custody,
     decide,
+    standing,
+    scope,
     now: () => Date.now(),
     loginSeconds: settings.loginSeconds,
+    standingSeconds: settings.standingSeconds,
     roles: settings.roles,
     authenticate: makeAuthenticator({
       issuers: settings.issuers,

@@ -1,9 +1,18 @@
 /** The only file that reads `env`. A missing binding stops the service with the binding's name. */
 import * as v from "valibot";
 import type { Analyzer } from "#workers/contract/analyzer.ts";
-import type { Evaluator } from "#workers/contract/evaluator.ts";
+import type { Evaluator, Scope } from "#workers/contract/evaluator.ts";
 import type { Issuers } from "#workers/contract/issuers.ts";
-import type { Append, Custody, Decide, Hold, Kill, Read, Spool } from "#workers/contract/recorder.ts";
+import type {
+  Append,
+  Custody,
+  Decide,
+  Hold,
+  Kill,
+  Read,
+  Spool,
+  Standing,
+} from "#workers/contract/recorder.ts";
 import {
   ConsoleSettings,
   EgressSettings,
@@ -114,6 +123,8 @@ export const consoleEnv = once((env) => {
     kill: binding<Kill>(env, "KILL"),
     custody: binding<Custody>(env, "CUSTODY"),
     decide: binding<Decide>(env, "DECIDE"),
+    standing: binding<Standing>(env, "STANDING"),
+    scope: binding<Scope>(env, "SCOPE"),
     issuers: binding<Issuers>(env, "ISSUERS"),
   };
 });

@@ -5,10 +5,11 @@ import type { Decision } from "#durable/format/decision.ts";
 import type { Principal } from "#durable/format/principal.ts";
 import type { Facts, Question } from "#durable/format/question/question.ts";
 import type { Answer } from "#durable/format/tape.ts";
-import type { Evaluator as Contract } from "#workers/contract/evaluator.ts";
+import type { Evaluator as Contract, Scope as ScopeContract } from "#workers/contract/evaluator.ts";
 import { type Env, evaluatorEnv } from "#workers/env.ts";
 import { type Cedar, guarded } from "#workers/policy/cedar.ts";
 import { PoliciesInForce, type PolicyEvent } from "#workers/policy/load.ts";
+import { Scopes, scopeErrors } from "#workers/policy/scopes.ts";
 import { isPolicyName, type PolicyFile } from "#workers/policy/set/source.ts";
 
 /** Long enough for a writer to write on, short enough for the first request to wait. */
@@ -19,6 +20,8 @@ const DISK_MS = 5000;
 // What outlives a request is plain values: a promise of one request must not be awaited by another.
 let engine: Cedar | undefined;
 let inForce: PoliciesInForce | undefined;
+
+let scopes: Scopes | undefined;
 
 export class Evaluator extends WorkerEntrypoint<Env> implements Contract {
   async decide(
@@ -43,10 +46,49 @@ export class Evaluator extends WorkerEntrypoint<Env> implements Contract {
     try {
       return { ok: inForce.decide(principal, questions, facts) };
     } catch (cause) {
-      console.error(JSON.stringify({ code: "policy_engine_stopped", cause: String(cause) }));
-      return unavailable("the policy engine has stopped");
+      return stopped(cause);
     }
   }
+
+  async covering(
+    texts: readonly string[],
+    principal: Principal,
+    questions: readonly Question[],
+    facts: Facts,
+  ): Promise<Answer<readonly number[]>> {
+    engine ??= await start();
+    scopes ??= new Scopes(engine);
+    try {
+      return { ok: scopes.covering(texts, principal, questions, facts) };
+    } catch (cause) {
+      return stopped(cause);
+    }
+  }
+}
+
+export class Scope extends WorkerEntrypoint<Env> implements ScopeContract {
+  async check(scope: string): Promise<Answer<null>> {
+    engine ??= await start();
+    try {
+      const [first] = scopeErrors(engine, scope);
+      if (!first) return { ok: null };
+      const { line, message, hint } = first;
+      const where = line === undefined ? "" : `line ${line}: `;
+      return {
+        no: {
+          code: "malformed",
+          message: `scope: ${where}${message}${hint === undefined ? "" : ` (${hint})`}`,
+        },
+      };
+    } catch (cause) {
+      return stopped(cause);
+    }
+  }
+}
+
+function stopped(cause: unknown): ReturnType<typeof unavailable> {
+  console.error(JSON.stringify({ code: "policy_engine_stopped", cause: String(cause) }));
+  return unavailable("the policy engine has stopped");
 }
 
 /** The WebAssembly module stands beside the bundle; only this service's configuration names it. */
@@ -56,7 +98,7 @@ async function start(): Promise<Cedar> {
   return guarded(cedar);
 }
 
-const unavailable = (message: string): Answer<Decision> => ({ no: { code: "policy_unavailable", message } });
+const unavailable = (message: string) => ({ no: { code: "policy_unavailable", message } }) as const;
 
 function report(event: PolicyEvent): void {
   const line = JSON.stringify(event);

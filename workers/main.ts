@@ -1,9 +1,10 @@
 /** All that workerd loads: one bundle, from which each service takes its entrypoints (ARCHITECTURE §3). */
 export { Decide } from "./approvals/decide.ts";
 export { Hold } from "./approvals/hold.ts";
+export { Standing } from "./approvals/standing.ts";
 export { Console } from "./console.ts";
 export { Analyzer, Egress, IssuerKeys } from "./egress.ts";
-export { Evaluator } from "./evaluator.ts";
+export { Evaluator, Scope } from "./evaluator.ts";
 export { Gateway, Gateway as default } from "./gateway.ts";
 export {
   ApprovalObject,

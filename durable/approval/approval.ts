@@ -10,15 +10,16 @@ import type {
   Waiter,
 } from "#durable/format/approval/approval.ts";
 import { approvers, isEnough } from "#durable/format/approval/enough.ts";
+import type { Resting } from "#durable/format/approval/standing.ts";
 import type { ApprovalId } from "#durable/format/ids.ts";
 import type { Principal } from "#durable/format/principal.ts";
 import { nextDelay } from "#durable/store/outbox.ts";
 import { isTold, type Notice } from "./notice.ts";
 import { type ApprovalRows, approvalRows, type Queued } from "./rows.ts";
-import { whyNot, whyNotBreak } from "./rules.ts";
+import { enoughOf, whyNot, whyNotBreak } from "./rules.ts";
 
 /** What can be called, each with one argument: JSON in ASCII, since it travels in a header. */
-export const CALLS = ["join", "say", "leave", "use", "outcome", "wait", "show"] as const;
+export const CALLS = ["join", "say", "leave", "use", "outcome", "revoke", "wait", "show"] as const;
 export type Call = (typeof CALLS)[number];
 
 export type ApprovalMeans = {
@@ -36,7 +37,13 @@ export type ApprovalMeans = {
   readonly alert: (code: string, facts: Readonly<Record<string, string | number>>) => void;
 };
 
-export type Join = { readonly tape: HoldTape; readonly waiter: Waiter; readonly ttlMs: number };
+export type Join = {
+  readonly tape: HoldTape;
+  readonly waiter: Waiter;
+  readonly ttlMs: number;
+  /** What was approved in advance and covers it. */
+  readonly standing?: Resting;
+};
 export type Say = {
   readonly step: "view" | "comment" | "approve" | "deny" | "break-glass";
   readonly by: Principal;
@@ -86,8 +93,9 @@ export abstract class ApprovalObject extends createDurable() {
 
   /** Opens the hold where it is not open; the exchange waits while there is something to wait for. */
   async join(text: string): Promise<HoldNews> {
-    const { tape, waiter, ttlMs } = JSON.parse(text) as Join;
-    if (!this.rows.read()) {
+    const { tape, waiter, ttlMs, standing } = JSON.parse(text) as Join;
+    const known = this.rows.read();
+    if (!known) {
       const now = this.means.now();
       const { shown, omitted, ...known } = tape;
       const row: ApprovalRow = {
@@ -101,11 +109,13 @@ export abstract class ApprovalObject extends createDurable() {
         exchange: waiter.x,
       };
       this.rows.open(row, now + ttlMs, shown);
-      this.rows.queue({ row }, this.means.webhooks, now);
+      // What passes at once asks nobody.
+      if (!this.covered(standing)) this.rows.queue({ row }, this.means.webhooks, now);
       await this.storage.setAlarm(this.means.webhooks > 0 ? now : now + ttlMs);
       await this.changed();
     }
     this.expireInTime();
+    if (known && this.covered(standing)) await this.changed();
     const { state } = this.known().row;
     if (isOpen(state)) this.rows.addWaiter(waiter);
     return this.news();
@@ -171,6 +181,17 @@ export abstract class ApprovalObject extends createDurable() {
       await this.changed();
     }
     return { used: this.rows.released() === x, news: this.news() };
+  }
+
+  /** What it came by is revoked: whoever passes it on is told, and cuts it. */
+  async revoke(text: string): Promise<HoldNews> {
+    const said = JSON.parse(text) as Pick<ApprovalEvent, "by" | "text">;
+    const over = this.rows.events().some(({ step }) => step === "revoke");
+    if (this.known().row.state === "released" && !over) {
+      this.add("revoke", said);
+      await this.changed();
+    }
+    return this.news();
   }
 
   async outcome(text: string): Promise<HoldNews> {
@@ -245,6 +266,16 @@ export abstract class ApprovalObject extends createDurable() {
     return found;
   }
 
+  /** Whether it was pending, and is approved now. */
+  protected covered(standing: Resting | undefined): boolean {
+    const { row } = this.known();
+    const resting = standing && row.state === "pending" ? enoughOf(row, standing) : undefined;
+    if (!resting) return false;
+    this.rows.setState("approved");
+    this.add("standing", { standing: resting });
+    return true;
+  }
+
   /** Time decides whether or not the alarm has come. */
   protected expireInTime(): void {
     const { row, expires } = this.known();
@@ -253,7 +284,7 @@ export abstract class ApprovalObject extends createDurable() {
     this.add("expire", {});
   }
 
-  protected add(step: ApprovalStep, more: Pick<ApprovalEvent, "by" | "text">): void {
+  protected add(step: ApprovalStep, more: Pick<ApprovalEvent, "by" | "text" | "standing">): void {
     const event = this.rows.addEvent({ step, at: new Date(this.means.now()).toISOString(), ...more });
     if (isTold(event))
       this.rows.queue({ row: this.known().row, event }, this.means.webhooks, this.means.now());

@@ -16,6 +16,7 @@ const TOLD: ReadonlySet<ApprovalEvent["step"]> = new Set([
   "expire",
   "void",
   "release",
+  "revoke",
 ]);
 export const isTold = ({ step }: Pick<ApprovalEvent, "step">): boolean => TOLD.has(step);
 
@@ -114,6 +115,8 @@ const WORDS: Readonly<Record<ApprovalEvent["step"], string>> = {
   approve: "approved",
   deny: "denied",
   "break-glass": "THE GLASS WAS BROKEN",
+  standing: "approved in advance",
+  revoke: "cut, since what it was approved by in advance was revoked",
   expire: "not approved in time",
   void: "void",
   release: "sent on",

@@ -1,4 +1,6 @@
 /** Who may decide on a hold. */
+import { isEnough } from "#durable/format/approval/enough.ts";
+import type { Resting } from "#durable/format/approval/standing.ts";
 import type { Approvers } from "#durable/format/decision.ts";
 import type { Principal } from "#durable/format/principal.ts";
 
@@ -20,6 +22,13 @@ export function whyNotBreak(held: Hold, by: Principal, groups: readonly string[]
   if (groups.length === 0) return "nobody may break the glass: no group is configured";
   if (groups.some((group) => by.groups.includes(group))) return undefined;
   return `breaking the glass takes a member of ${groups.join(" or ")}`;
+}
+
+/** Those of them who have a say in it, as whom they granted it; undefined when they are too few. */
+export function enoughOf(held: Hold, standing: Resting): Resting | undefined {
+  const by = standing.by.filter((person) => whyNot(held, person) === undefined);
+  const event = { n: 1, step: "standing", at: "", standing: { ...standing, by } } as const;
+  return isEnough(held.hold, [event]) ? event.standing : undefined;
 }
 
 /** Nobody decides on their own, whatever group they are in. */

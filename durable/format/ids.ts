@@ -17,6 +17,14 @@ export const ApprovalId = v.pipe(
 );
 export type ApprovalId = v.InferOutput<typeof ApprovalId>;
 
+/** A standing approval. */
+export const StandingId = v.pipe(
+  v.string(),
+  v.regex(/^sta_[0-9A-HJKMNP-TV-Z]{26}$/, "a standing approval's id is sta_ and 26 letters"),
+  v.brand("StandingId"),
+);
+export type StandingId = v.InferOutput<typeof StandingId>;
+
 /** A connection's name: what stands in URLs, policies and frames. */
 export const ConnectionName = v.pipe(
   v.string(),
@@ -54,6 +62,9 @@ export const mintExchangeId = (at: number, random: Uint8Array): ExchangeId =>
 
 export const mintApprovalId = (at: number, random: Uint8Array): ApprovalId =>
   `apr_${ulid(at, random)}` as ApprovalId;
+
+export const mintStandingId = (at: number, random: Uint8Array): StandingId =>
+  `sta_${ulid(at, random)}` as StandingId;
 
 /** The UTC day a session was opened, `yyyy-mm-dd`, read from its ULID: sessions are filed by it. */
 export function dayOf(session: SessionId): string {

@@ -75,6 +75,8 @@ function subjectsOf(attested: Attested): AttestationSubject[] {
   switch (attested.kind) {
     case "policy-change":
       return [{ name: "policy-set", digest: { sha256: attested.predicate.set } }];
+    case "standing-approval":
+      return [{ name: attested.predicate.standing, digest: { sha256: attested.predicate.scopeSha256 } }];
     case "erasure":
       return [{ name: attested.predicate.session, digest: { sha256: attested.predicate.keySha256 } }];
     case "index":

@@ -156,6 +156,7 @@ const approvals = v.object({
   hold_seconds: v.optional(whole(1, 3600), 480),
   approval_seconds: v.optional(whole(1, 30 * DAY), 3600),
   login_seconds: v.optional(whole(1, DAY), 300),
+  standing_seconds: v.optional(whole(0, 30 * DAY), 8 * 3600),
   url: v.exactOptional(
     v.pipe(
       word,

@@ -120,6 +120,8 @@ export type Settings = {
     readonly holdSeconds: number;
     readonly approvalSeconds: number;
     readonly loginSeconds: number;
+    /** The longest that something can be approved in advance; 0: not at all. */
+    readonly standingSeconds: number;
     /** Ends in a slash. */
     readonly url?: string;
     /** Groups whose members may approve alone what cannot wait. */
@@ -225,6 +227,7 @@ function approvalsOf({ url, ...times }: File["approvals"], base: string): Settin
     holdSeconds: times.hold_seconds,
     approvalSeconds: times.approval_seconds,
     loginSeconds: times.login_seconds,
+    standingSeconds: times.standing_seconds,
     breakGlass: times.break_glass,
     ...(url === undefined ? {} : { url: `${url.replace(/\/$/, "")}/` }),
     webhooks: times.webhooks.map(({ secret: key, ...webhook }) => ({

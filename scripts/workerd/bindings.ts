@@ -130,6 +130,7 @@ export function settingsOf(service: ServiceName, settings: Settings, digests: Di
         issuers,
         roles: settings.roles,
         loginSeconds: settings.approvals.loginSeconds,
+        standingSeconds: settings.approvals.standingSeconds,
       });
   }
 }

@@ -135,7 +135,15 @@ export async function startNode(options: NodeOptions): Promise<Node> {
 }
 
 /** Commands that ask a socket, or read what is given, and no steno.toml. */
-const WITHOUT_CONFIG = new Set(["verify", "disclose", "session", "erase", "legal-hold", "approvals"]);
+const WITHOUT_CONFIG = new Set([
+  "verify",
+  "disclose",
+  "session",
+  "erase",
+  "legal-hold",
+  "approvals",
+  "standing",
+]);
 
 /** `steno …` as a person runs it. */
 export function cli(

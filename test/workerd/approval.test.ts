@@ -205,11 +205,39 @@ describe("an approval", () => {
   });
 });
 
-test("sixty holds wait at once, and each is decided by itself", async () => {
-  const all = await Promise.all(Array.from({ length: 60 }, () => held()));
-  await Promise.all(all.map(({ one }, i) => one.say({ step: i % 2 === 0 ? "approve" : "deny", by: bob })));
-  const states = await Promise.all(all.map(async ({ one }) => (await one.show())?.state));
-  expect(states.every((state, i) => state === (i % 2 === 0 ? "approved" : "denied"))).toBe(true);
+test("five hundred holds wait at once, and each is decided by itself", async () => {
+  const all = await Promise.all(Array.from({ length: 500 }, () => held()));
+  const said = await Promise.all(
+    all.map(({ one }, i) => one.say({ step: i % 2 === 0 ? "approve" : "deny", by: bob })),
+  );
+  expect(said.every((each) => "ok" in each)).toBe(true);
+  const used = await Promise.all(all.map(({ one, waiter }) => one.use(waiter.x)));
+  expect(used.map((each) => each.used)).toEqual(all.map((_, i) => i % 2 === 0));
+});
+
+test("somebody who is of the group no more has no say, whatever they said before", async () => {
+  const { one } = await held({ hold: [{ group: "leads", count: 2 }] });
+  expect(await one.say({ step: "comment", by: bob, text: "looking" })).toHaveProperty("ok");
+  expect(await one.say({ step: "approve", by: { ...bob, groups: ["developers"] } })).toMatchObject({
+    no: "denied",
+    message: "this takes a member of leads",
+  });
+  expect((await one.show())?.state).toBe("pending");
+});
+
+test("a denial while the client hangs up is one end of it, whichever comes first, and nothing is released", async () => {
+  for (let round = 0; round < 20; round++) {
+    const { one, waiter } = await held();
+    const ends = [
+      () => one.say({ step: "deny", by: bob }),
+      () => one.leave({ waiter, void: "the client hung up" }),
+    ];
+    await Promise.all((round % 2 === 0 ? ends : ends.toReversed()).map((end) => end()));
+    const view = await one.show();
+    expect(view?.events.filter(({ step }) => step === "deny" || step === "void")).toHaveLength(1);
+    expect(["denied", "void"]).toContain(view?.state);
+    expect((await one.use(waiter.x)).used).toBe(false);
+  }
 });
 
 describe("breaking the glass", () => {

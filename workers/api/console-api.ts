@@ -1,11 +1,12 @@
 /** The console's JSON API: who is at work, and an end to it. It returns no content of any recording. */
 import { type Context, Hono } from "hono";
 import * as v from "valibot";
-import { ApprovalId, SessionId } from "#durable/format/ids.ts";
+import { ApprovalId, SessionId, StandingId } from "#durable/format/ids.ts";
 import { Reference } from "#durable/format/log/attestation.ts";
 import type { Principal } from "#durable/format/principal.ts";
 import { Refusal } from "#durable/format/refusal.ts";
-import type { Custody, Decide, Kill, Read } from "#workers/contract/recorder.ts";
+import type { Scope } from "#workers/contract/evaluator.ts";
+import type { Custody, Decide, Kill, Read, Standing } from "#workers/contract/recorder.ts";
 import type { Roles } from "#workers/contract/settings.ts";
 import { carriedToken } from "#workers/identity/carrier.ts";
 import { rolesOf } from "#workers/identity/role.ts";
@@ -22,9 +23,13 @@ export type ConsoleParts = {
   readonly kill: Kill;
   readonly custody: Custody;
   readonly decide: Decide;
+  readonly standing: Standing;
+  readonly scope: Scope;
   readonly now: () => number;
   /** How long ago somebody who decides may have logged in. */
   readonly loginSeconds: number;
+  /** The longest that something can be approved in advance; 0: not at all. */
+  readonly standingSeconds: number;
   /** Of the console's audience: an agent's token must not pass it. */
   readonly authenticate: Authenticate;
   readonly roles: Roles;
@@ -79,6 +84,26 @@ const OPERATIONS: Readonly<Record<Route["operation"], Answering>> = {
   comment: async (context, { decide }, principal) => {
     const { comment } = await bodyOf(context, Comment);
     return context.json(granted(await decide.comment(approvalOf(context), known(principal), comment)));
+  },
+  listStanding: async (context, { standing }) => context.json({ standing: granted(await standing.list()) }),
+  showStanding: async (context, { standing }) =>
+    context.json(granted(await standing.show(standingOf(context)))),
+  grantStanding: async (context, { standing, scope, standingSeconds }, principal) => {
+    const { minutes, ...terms } = await bodyOf(context, StandingTerms);
+    const seconds = minutes * 60;
+    if (standingSeconds === 0) throw new Refusal("denied", "nothing is approved in advance on this node");
+    if (seconds > standingSeconds)
+      throw new Refusal("malformed", `minutes: at most ${Math.floor(standingSeconds / 60)} on this node`);
+    granted(await scope.check(terms.scope));
+    return context.json(granted(await standing.grant({ ...terms, seconds }, known(principal))));
+  },
+  joinStanding: async (context, { standing }, principal) => {
+    const { groups } = await bodyOf(context, StandingGroups);
+    return context.json(granted(await standing.join(standingOf(context), groups, known(principal))));
+  },
+  revokeStanding: async (context, { standing }, principal) => {
+    const { comment } = (await bodyOf(context, Verdict)) ?? {};
+    return context.json(granted(await standing.revoke(standingOf(context), known(principal), comment)));
   },
   describeApi: async (context) => context.json(openapi()),
   health: async (context) => context.text("ok\n"),
@@ -137,6 +162,23 @@ const Words = v.pipe(
 const Verdict = v.optional(v.strictObject({ comment: v.optional(Words) }));
 const Comment = v.strictObject({ comment: Words });
 
+const Groups = v.pipe(
+  v.array(v.pipe(v.string(), v.nonEmpty("must name a group"), v.maxLength(200))),
+  v.minLength(1, "must name the groups you grant it as"),
+  v.maxLength(20, "must be at most 20"),
+);
+const StandingGroups = v.strictObject({ groups: Groups });
+const StandingTerms = v.strictObject({
+  scope: v.pipe(
+    v.string(),
+    v.nonEmpty("must not be empty"),
+    v.maxLength(4_000, "must have at most 4000 characters"),
+  ),
+  reason: Words,
+  groups: Groups,
+  minutes: v.pipe(v.number(), v.integer("must be a whole number"), v.minValue(1, "must be at least 1")),
+});
+
 const PATIENCE_MS = 10_000;
 
 async function bodyOf<const S extends v.GenericSchema>(context: Asked, schema: S): Promise<v.InferOutput<S>> {
@@ -149,6 +191,12 @@ async function bodyOf<const S extends v.GenericSchema>(context: Asked, schema: S
 function approvalOf(context: Asked): ApprovalId {
   const parsed = v.safeParse(ApprovalId, context.req.param("approval"));
   if (!parsed.success) throw new Refusal("malformed", "that is not the id of an approval");
+  return parsed.output;
+}
+
+function standingOf(context: Asked): StandingId {
+  const parsed = v.safeParse(StandingId, context.req.param("standing"));
+  if (!parsed.success) throw new Refusal("malformed", "that is not the id of a standing approval");
   return parsed.output;
 }
 

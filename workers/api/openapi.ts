@@ -2,6 +2,7 @@
 import { APPROVAL_ID_PATTERN, APPROVAL_SCHEMA } from "./approval-schema.ts";
 import { ROUTES, type Route } from "./route.ts";
 import { SESSION_ID_PATTERN, SESSION_SCHEMA } from "./session-schema.ts";
+import { STANDING_GROUPS, STANDING_ID_PATTERN, STANDING_SCHEMA, STANDING_TERMS } from "./standing-schema.ts";
 
 type Json = Readonly<Record<string, unknown>>;
 
@@ -15,6 +16,7 @@ const REFUSED: Readonly<Record<number, string>> = {
   404: "There is no such thing",
   409: "It is not in a state for this",
   413: "The body is too large",
+  429: "There are too many",
   503: "The recorder or the identity provider does not answer",
 };
 
@@ -48,6 +50,10 @@ export function openapi(): Json {
         LegalHold: LEGAL_HOLD,
         Approval: APPROVAL_SCHEMA,
         ApprovalList: APPROVAL_LIST,
+        Standing: STANDING_SCHEMA,
+        StandingList: STANDING_LIST,
+        StandingTerms: STANDING_TERMS,
+        StandingGroups: STANDING_GROUPS,
         Verdict: { type: "object", properties: { comment: COMMENT } },
         Comment: { type: "object", required: ["comment"], properties: { comment: COMMENT } },
         Problem: PROBLEM,
@@ -82,6 +88,18 @@ const APPROVAL_LIST: Json = {
   properties: { approvals: { type: "array", items: ref("Approval") } },
 };
 
+const STANDING_LIST: Json = {
+  type: "object",
+  required: ["standing"],
+  properties: { standing: { type: "array", items: ref("Standing") } },
+};
+
+const PATTERNS = {
+  approval: APPROVAL_ID_PATTERN,
+  session: SESSION_ID_PATTERN,
+  standing: STANDING_ID_PATTERN,
+} as const;
+
 const COMMENT: Json = {
   type: "string",
   description: "One line; whoever waits reads it, and the record keeps it",
@@ -113,7 +131,7 @@ function operation(route: Route): Json {
     name,
     in: "path",
     required: true,
-    schema: { type: "string", pattern: name === "approval" ? APPROVAL_ID_PATTERN : SESSION_ID_PATTERN },
+    schema: { type: "string", pattern: PATTERNS[name as keyof typeof PATTERNS] },
   }));
   return {
     operationId: route.operation,

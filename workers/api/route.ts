@@ -14,6 +14,11 @@ export type Route = {
     | "deny"
     | "breakGlass"
     | "comment"
+    | "listStanding"
+    | "showStanding"
+    | "grantStanding"
+    | "joinStanding"
+    | "revokeStanding"
     | "describeApi"
     | "health"
     | "readiness";
@@ -24,11 +29,19 @@ export type Route = {
   /** Any of them may; empty means that nobody has to say who they are. */
   readonly roles: readonly Role[];
   /** What its body must be: a schema of the document. */
-  readonly takes?: "Erasure" | "LegalHold" | "Verdict" | "Comment";
+  readonly takes?: "Erasure" | "LegalHold" | "Verdict" | "Comment" | "StandingTerms" | "StandingGroups";
   /** Only for somebody who logged in a moment ago. */
   readonly recent?: true;
   /** What a 200 holds: a schema of the document, or text. */
-  readonly gives: "SessionList" | "Session" | "ApprovalList" | "Approval" | "OpenApi" | "text";
+  readonly gives:
+    | "SessionList"
+    | "Session"
+    | "ApprovalList"
+    | "Approval"
+    | "StandingList"
+    | "Standing"
+    | "OpenApi"
+    | "text";
   /** Refusals besides those of authentication. */
   readonly refusals: readonly number[];
 };
@@ -141,6 +154,57 @@ export const ROUTES: readonly Route[] = [
     takes: "Comment",
     gives: "Approval",
     refusals: [400, 404, 409, 413, 503],
+  },
+  {
+    operation: "listStanding",
+    method: "get",
+    path: "/api/v1/standing",
+    summary: "What is approved in advance, and what was: the newest 1,000",
+    roles: ["approver", "auditor"],
+    gives: "StandingList",
+    refusals: [503],
+  },
+  {
+    operation: "showStanding",
+    method: "get",
+    path: "/api/v1/standing/{standing}",
+    summary: "One standing approval",
+    roles: ["approver", "auditor"],
+    gives: "Standing",
+    refusals: [400, 404, 503],
+  },
+  {
+    operation: "grantStanding",
+    method: "post",
+    path: "/api/v1/standing",
+    summary:
+      "Approves in advance, for groups of one's own and for a while, what a Cedar text describes; in the log",
+    roles: ["approver"],
+    recent: true,
+    takes: "StandingTerms",
+    gives: "Standing",
+    refusals: [400, 413, 429, 503],
+  },
+  {
+    operation: "joinStanding",
+    method: "post",
+    path: "/api/v1/standing/{standing}/join",
+    summary: "Grants it as well, for holds that take more people than one",
+    roles: ["approver"],
+    recent: true,
+    takes: "StandingGroups",
+    gives: "Standing",
+    refusals: [400, 404, 409, 413, 503],
+  },
+  {
+    operation: "revokeStanding",
+    method: "post",
+    path: "/api/v1/standing/{standing}/revoke",
+    summary: "Ends it: nothing passes by it any more, and what is under way by it is cut",
+    roles: ["approver"],
+    takes: "Verdict",
+    gives: "Standing",
+    refusals: [400, 404, 413, 503],
   },
   {
     operation: "describeApi",

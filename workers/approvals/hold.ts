@@ -1,5 +1,6 @@
 /** The recorder's entrypoint for the gateway: what policy holds, until it is released, which takes an approval and is once. */
 import { WorkerEntrypoint } from "cloudflare:workers";
+import { enoughOf } from "#durable/approval/rules.ts";
 import type {
   ApprovalRow,
   ApprovalView,
@@ -7,11 +8,18 @@ import type {
   HoldTape,
   ReleaseTape,
 } from "#durable/format/approval/approval.ts";
-import { type ApprovalId, type ExchangeId, mintApprovalId, type SessionId } from "#durable/format/ids.ts";
+import type { Resting, StandingRow } from "#durable/format/approval/standing.ts";
+import {
+  type ApprovalId,
+  type ExchangeId,
+  mintApprovalId,
+  type SessionId,
+  type StandingId,
+} from "#durable/format/ids.ts";
 import { type Principal, principalKey } from "#durable/format/principal.ts";
 import type { Answer, Begun } from "#durable/format/tape.ts";
 import type { Following } from "#durable/session/held.ts";
-import { type Approval, approvalOf, approvalsOf, sessionOf } from "#durable/stubs.ts";
+import { type Approval, approvalOf, approvalsOf, sessionOf, standingOf } from "#durable/stubs.ts";
 import type { Hold as HoldContract } from "#workers/contract/recorder.ts";
 import { type Env, recorderEnv } from "../env.ts";
 import { keyed } from "../recorder/keyed.ts";
@@ -26,11 +34,11 @@ export class Hold extends WorkerEntrypoint<Env> implements HoldContract {
     session: SessionId,
     x: ExchangeId,
     tape: HoldTape,
-    named?: ApprovalId,
+    by: { readonly named?: ApprovalId; readonly standing?: StandingId },
   ): Promise<Answer<HoldNews>> {
     return recorded<HoldNews>(async () => {
       const shown = await keyed(tape.shown, recorderMeans(this.env).pseudonym);
-      const joined = await this.#joined({ session, x }, { ...tape, shown }, named);
+      const joined = await this.#joined({ session, x }, { ...tape, shown }, by);
       if ("no" in joined) return joined;
       const { approval, expires, events } = joined.ok;
       const { digest, hold, justification } = tape;
@@ -46,6 +54,16 @@ export class Hold extends WorkerEntrypoint<Env> implements HoldContract {
         events,
       });
       return "no" in answer ? answer : joined;
+    });
+  }
+
+  async standing({
+    principal,
+    hold,
+  }: Pick<HoldTape, "principal" | "hold">): Promise<Answer<readonly StandingRow[]>> {
+    return recorded<readonly StandingRow[]>(async () => {
+      const live = await standingOf(recorderEnv(this.env).directory).liveStanding();
+      return { ok: live.filter((row) => enoughOf({ principal, hold }, restingOf(row)) !== undefined) };
     });
   }
 
@@ -65,6 +83,10 @@ export class Hold extends WorkerEntrypoint<Env> implements HoldContract {
     return recorded<Begun>(async () => {
       const { used, news } = await this.#approval(approval).use(x);
       if (!used) return no("approval_over", `${approval} is ${news.state}`);
+      const by = news.events.find(({ step }) => step === "standing")?.standing?.standing;
+      // From here on whoever revokes it cuts this exchange; who has revoked it before has stopped it.
+      if (by && !(await this.#standing.restOn(by, { approval, session, x })))
+        return no("denied", `${by}, by which it was approved in advance, is revoked or over`);
       const followed = await this.#follow(session, x, news, { released: commits });
       if ("no" in followed) return followed;
       const claims = body ? ({ kind: "spooled", ...body } as const) : ({ kind: "none" } as const);
@@ -113,8 +135,10 @@ export class Hold extends WorkerEntrypoint<Env> implements HoldContract {
   async #joined(
     waiter: { readonly session: SessionId; readonly x: ExchangeId },
     tape: HoldTape,
-    named: ApprovalId | undefined,
+    { named, standing }: { readonly named?: ApprovalId; readonly standing?: StandingId },
   ): Promise<Answer<HoldNews>> {
+    const row = standing && (await this.#standing.standing(standing));
+    const resting = row?.state === "live" ? { standing: restingOf(row) } : {};
     const { directory, settings } = recorderEnv(this.env);
     const ttlMs = settings.approvalSeconds * 1000;
     if (named !== undefined) {
@@ -136,7 +160,7 @@ export class Hold extends WorkerEntrypoint<Env> implements HoldContract {
       const approval = await approvalsOf(directory).claim(tape.digest, fresh, now + ttlMs);
       if (approval === undefined)
         return no("rate_limited", "too many operations wait for approval: try again later");
-      const news = await this.#approval(approval).join({ tape, waiter, ttlMs });
+      const news = await this.#approval(approval).join({ tape, waiter, ttlMs, ...resting });
       if (news.state === "pending" || news.state === "approved") return { ok: news };
       const over = await this.#approval(approval).show();
       if (over) await approvalsOf(directory).tellApproval(rowOf(over));
@@ -148,10 +172,19 @@ export class Hold extends WorkerEntrypoint<Env> implements HoldContract {
     return sessionOf(recorderEnv(this.env).sessions, session).follow(x, { events, ...(end && { end }) });
   }
 
+  get #standing() {
+    return standingOf(recorderEnv(this.env).directory);
+  }
+
   #approval(approval: ApprovalId): Approval {
     return approvalOf(recorderEnv(this.env).approvals, approval);
   }
 }
+
+const restingOf = ({ standing, scope, until, grants }: StandingRow): Resting => ({
+  ...{ standing, scope, until },
+  by: grants.map(({ by }) => by),
+});
 
 const rowOf = ({ events: _, shown: __, ...row }: ApprovalView): ApprovalRow => row;
 

@@ -6,6 +6,20 @@ import type { Answer } from "#durable/format/tape.ts";
 
 export type { ContextValue, Question, Resource } from "#durable/format/question/question.ts";
 
+/** Held by the gateway. */
 export interface Evaluator {
   decide(principal: Principal, questions: readonly Question[], facts: Facts): Promise<Answer<Decision>>;
+  /** Which of these texts, each the scope of a standing approval, cover the operation: their places. */
+  covering(
+    scopes: readonly string[],
+    principal: Principal,
+    questions: readonly Question[],
+    facts: Facts,
+  ): Promise<Answer<readonly number[]>>;
+}
+
+/** Held by the console. */
+export interface Scope {
+  /** Whether a standing approval can be for this; else what is wrong with it, in one sentence. */
+  check(scope: string): Promise<Answer<null>>;
 }

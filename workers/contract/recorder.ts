@@ -6,8 +6,9 @@ import type {
   HoldTape,
   ReleaseTape,
 } from "#durable/format/approval/approval.ts";
+import type { StandingRow, StandingTerms } from "#durable/format/approval/standing.ts";
 import type { BodyEnd, Content } from "#durable/format/frame.ts";
-import type { ApprovalId, ExchangeId, SessionId } from "#durable/format/ids.ts";
+import type { ApprovalId, ExchangeId, SessionId, StandingId } from "#durable/format/ids.ts";
 import type { Principal } from "#durable/format/principal.ts";
 import type {
   Answer,
@@ -105,9 +106,17 @@ export interface Kill {
 export interface Hold {
   /**
    * Asks for approval of an exchange that was recorded as held, or joins the approval for the same content. `named` is the
-   * one that the request names: it must be for this content, or else it is void.
+   * one that the request names: it must be for this content, or else it is void. `standing` covers it, says the evaluator:
+   * where it is live still, and enough of those who granted it may lift this hold, it is approved at once.
    */
-  open(session: SessionId, x: ExchangeId, tape: HoldTape, named?: ApprovalId): Promise<Answer<HoldNews>>;
+  open(
+    session: SessionId,
+    x: ExchangeId,
+    tape: HoldTape,
+    by: { readonly named?: ApprovalId; readonly standing?: StandingId },
+  ): Promise<Answer<HoldNews>>;
+  /** What was approved in advance, by people who may lift this hold. */
+  standing(of: Pick<HoldTape, "principal" | "hold">): Promise<Answer<readonly StandingRow[]>>;
   /** Returns at the first event after the first `seen`, or after `ms`; 50 s at most. */
   wait(approval: ApprovalId, seen: number, ms: number): Promise<Answer<HoldNews>>;
   /** Uses the approval up for this exchange and records that, before it gives a clearance. */
@@ -130,4 +139,17 @@ export interface Decide {
   /** Approves it alone, with a reason; the log and the operators hear of it. */
   breakGlass(approval: ApprovalId, by: Principal, text: string): Promise<Answer<ApprovalView>>;
   comment(approval: ApprovalId, by: Principal, text: string): Promise<Answer<ApprovalView>>;
+}
+
+/** Held by the console, for approvers. Its scope was checked; each of these is in the log. */
+export interface Standing {
+  /** The newest 1,000, live or over. */
+  list(): Promise<Answer<readonly StandingRow[]>>;
+  show(standing: StandingId): Promise<Answer<StandingRow>>;
+  /** `by` must be in all of the groups that they grant it as. */
+  grant(terms: StandingTerms, by: Principal): Promise<Answer<StandingRow>>;
+  /** Grants it as well, for holds that take more than one, or another group. */
+  join(standing: StandingId, groups: readonly string[], by: Principal): Promise<Answer<StandingRow>>;
+  /** Nothing passes by it any more, and what is under way by it is cut. */
+  revoke(standing: StandingId, by: Principal, text?: string): Promise<Answer<StandingRow>>;
 }

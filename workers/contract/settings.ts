@@ -183,5 +183,7 @@ export const ConsoleSettings = v.object({
   roles: Roles,
   /** How long ago somebody who decides on an approval may have logged in. */
   loginSeconds: v.number(),
+  /** The longest that something can be approved in advance; 0: not at all. */
+  standingSeconds: v.number(),
 });
 export type ConsoleSettings = v.InferOutput<typeof ConsoleSettings>;

@@ -1,5 +1,6 @@
 /** An exchange on its way: each step returns a richer, readonly type, and `forward` accepts only what was cleared. */
 
+import type { HoldNews } from "#durable/format/approval/approval.ts";
 import type { ConnectionKind } from "#durable/format/connection.ts";
 import type { Decision } from "#durable/format/decision.ts";
 import type { MaskFrame } from "#durable/format/frame.ts";
@@ -50,7 +51,12 @@ export type Masked = Decided & {
   readonly hidden: readonly MaskFrame[];
   readonly masker: Masker | undefined;
 };
-export type Recorded = Masked & { readonly session: SessionId; readonly clearance: string | undefined };
+export type Recorded = Masked & {
+  readonly session: SessionId;
+  readonly clearance: string | undefined;
+  /** Set when it was approved in advance: it is cut when that is revoked. */
+  readonly rests?: HoldNews;
+};
 
 declare const cleared: unique symbol;
 /** Only `clear` makes one. */

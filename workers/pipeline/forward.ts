@@ -12,9 +12,9 @@ import type { Cleared, Forwarded, Means } from "./exchange.ts";
 import { watch } from "./over.ts";
 
 export async function forward(cleared: Cleared, means: Means): Promise<Forwarded> {
-  const { adapter, inspected, session } = cleared;
+  const { adapter, inspected } = cleared;
   const head = Promise.withResolvers<void>();
-  const over = watch(session, means);
+  const over = watch(cleared, means);
   const given = new AbortController();
   const forwarded = adapter.forward(inspected, async (outgoing) => {
     const response = await send(outgoing, cleared, means, given.signal);

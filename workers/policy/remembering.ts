@@ -21,5 +21,7 @@ export function remembering(evaluator: Evaluator, now: () => number): Evaluator 
       answers.set(key, { decision: answer.ok, until: now() + MOMENT_MS });
       return answer;
     },
+    covering: (scopes, principal, questions, facts) =>
+      evaluator.covering(scopes, principal, questions, facts),
   };
 }

@@ -4,6 +4,7 @@ import type { Content } from "../frame.ts";
 import type { ApprovalId, ConnectionName, ExchangeId, SessionId } from "../ids.ts";
 import type { Operation } from "../operation.ts";
 import type { Principal } from "../principal.ts";
+import type { Person, Resting } from "./standing.ts";
 
 /** `approved` is good for one release of the same content; all that follow are the end of it. */
 export type ApprovalState = "pending" | "approved" | "released" | "denied" | "expired" | "void";
@@ -15,6 +16,10 @@ export const APPROVAL_STEPS = [
   "deny",
   /** Approved alone, by somebody who may when it cannot wait; the log says so too. */
   "break-glass",
+  /** Covered by what somebody had approved in advance, for a while. */
+  "standing",
+  /** The standing approval it came by was revoked while it was under way, which cut it. */
+  "revoke",
   "expire",
   "void",
   "release",
@@ -29,8 +34,10 @@ export type ApprovalEvent = {
   readonly step: ApprovalStep;
   readonly at: string;
   /** Absent for what happens by itself. */
-  readonly by?: Pick<Principal, "issuer" | "subject" | "name" | "groups">;
+  readonly by?: Person;
   readonly text?: string;
+  /** Of `standing`: whose it is, and for what. */
+  readonly standing?: Resting;
 };
 
 /** What is held, as the gateway knows it. */

@@ -24,11 +24,11 @@ export function isEnough(hold: readonly Approvers[], events: readonly ApprovalEv
   }
 }
 
-/** Everybody who approved, by who they are, with the groups they had then. */
+/** Everybody who approved, it or in advance, by who they are, with the groups they had then. */
 export function approvers(events: readonly ApprovalEvent[]): ReadonlyMap<string, readonly string[]> {
   return new Map(
-    events.flatMap(({ step, by }) =>
-      step === "approve" && by ? [[JSON.stringify([by.issuer, by.subject]), by.groups] as const] : [],
-    ),
+    events
+      .flatMap(({ step, by, standing }) => (step === "approve" && by ? [by] : (standing?.by ?? [])))
+      .map(({ issuer, subject, groups }) => [JSON.stringify([issuer, subject]), groups] as const),
   );
 }

@@ -4,7 +4,7 @@
  */
 import * as v from "valibot";
 import { Hash, Hex, STATEMENT_TYPE } from "../head.ts";
-import { ApprovalId, SessionId } from "../ids.ts";
+import { ApprovalId, SessionId, StandingId } from "../ids.ts";
 
 const Count = v.pipe(v.number(), v.integer(), v.minValue(0));
 const Text = v.pipe(v.string(), v.minLength(1), v.maxLength(400));
@@ -52,6 +52,14 @@ export const PREDICATES = {
   ]),
   /** Somebody let through alone what policy held for others, because it could not wait. */
   "break-glass": predicate({ session: SessionId, approval: ApprovalId, by: Pseudonym }),
+  /** Somebody approved in advance what the Cedar text with this digest describes, until then; or joined in, or revoked it. */
+  "standing-approval": predicate({
+    standing: StandingId,
+    event: v.picklist(["grant", "join", "revoke"]),
+    by: Pseudonym,
+    scopeSha256: Hex,
+    until: Time,
+  }),
   /** The policy set with this digest was first shown in a decision of `session`; absent `before`: the log knew none. */
   "policy-change": predicate({ set: Hex, before: v.optional(Hex), session: SessionId }),
   /** Whether the store keeps what Object Lock promises. `reasons` are why the grade is not `evidence`. */

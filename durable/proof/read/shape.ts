@@ -12,6 +12,8 @@ const Headers = v.array(v.tuple([Text, Text]));
 const Updates = v.array(v.looseObject({ ref: Text, old: Text, new: Text }));
 const Body = { x: Text, dir: v.picklist(["c2s", "s2c"]), off: Count };
 
+const PERSON = v.looseObject({ issuer: Text, subject: Text, groups: v.array(Text) });
+
 const Facts = v.looseObject({
   now: v.object({ day: Text, hour: v.number(), weekday: v.number() }),
   client: Text,
@@ -98,8 +100,9 @@ const SHAPES = {
     n: Count,
     step: v.picklist(APPROVAL_STEPS),
     at: Text,
-    by: v.optional(v.looseObject({ issuer: Text, subject: Text, groups: v.array(Text) })),
+    by: v.optional(PERSON),
     text: v.optional(Text),
+    standing: v.optional(v.looseObject({ standing: Text, scope: Text, until: Text, by: v.array(PERSON) })),
   }),
   hook: v.looseObject({ x: Text, event: Text }),
   gap: v.looseObject({ cause: Text, exchanges: v.array(Text), missing: Text }),

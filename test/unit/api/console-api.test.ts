@@ -2,7 +2,7 @@ import { beforeEach, describe, expect, test } from "vitest";
 import { Refusal } from "#durable/format/refusal.ts";
 import { consoleApi } from "#workers/api/console-api.ts";
 import type { App } from "#workers/api/surface.ts";
-import { ABSENT, ALICE, APPROVAL, MINE, NOW, Recorder } from "./recorder.ts";
+import { ABSENT, ALICE, APPROVAL, MINE, NOW, Recorder, STANDING } from "./recorder.ts";
 
 const ROLES = { auditor: ["security"], approver: ["leads"], admin: ["platform"], privacy: ["dpo"] };
 /** As jose attaches the claims it did not accept. */
@@ -33,6 +33,9 @@ beforeEach(() => {
     decide: recorder.decide,
     now: () => NOW,
     loginSeconds: 300,
+    standingSeconds: 7200,
+    standing: recorder.standing,
+    scope: recorder.scope,
     roles: ROLES,
     log: (line) => logged.push(line),
     authenticate: async (token) => {
@@ -249,3 +252,60 @@ test("health needs nothing; readiness needs the recorder", async () => {
 function fail(): never {
   throw new Error("the fake lost its session");
 }
+
+describe("what is approved in advance", () => {
+  const TERMS = { scope: "permit(…)", reason: "the release week", groups: ["leads"], minutes: 120 };
+  const ONE = `/api/v1/standing/${STANDING}`;
+
+  test.each([
+    ["approver", 200, 200],
+    ["auditor", 200, 403],
+    ["admin", 403, 403],
+    ["agent", 403, 403],
+  ])("%s: look %i, grant, join, revoke %i", async (token, look, grant) => {
+    expect((await ask("/api/v1/standing", token)).status).toBe(look);
+    expect((await ask(ONE, token)).status).toBe(look);
+    expect((await post("/api/v1/standing", token, TERMS)).status).toBe(grant);
+    expect((await post(`${ONE}/join`, token, { groups: ["leads"] })).status).toBe(grant);
+    expect((await post(`${ONE}/revoke`, token, { comment: "enough" })).status).toBe(grant);
+    const said = recorder.calls.filter((call) => /^(grant|join|revoke),/.test(String(call)));
+    expect(said).toHaveLength(grant === 200 ? 3 : 0);
+  });
+
+  test("is granted as which group, by whom, for how long and why", async () => {
+    await post("/api/v1/standing", "approver", TERMS);
+    const { minutes: _, ...terms } = TERMS;
+    expect(recorder.calls).toEqual([["grant", { ...terms, seconds: 7_200 }, "approver"]]);
+  });
+
+  test("takes a login of just now; to revoke it does not", async () => {
+    login = { authenticatedAt: NOW - 300_001 };
+    expect((await post("/api/v1/standing", "approver", TERMS)).status).toBe(403);
+    expect((await post(`${ONE}/join`, "approver", { groups: ["leads"] })).status).toBe(403);
+    expect((await post(`${ONE}/revoke`, "approver", {})).status).toBe(200);
+  });
+
+  test.each([
+    [{ ...TERMS, minutes: 121 }, "at most 120 on this node"],
+    [{ ...TERMS, minutes: 0 }, "minutes"],
+    [{ ...TERMS, minutes: 1.5 }, "minutes"],
+    [{ ...TERMS, groups: [] }, "groups"],
+    [{ ...TERMS, reason: "" }, "reason"],
+    [{ ...TERMS, scope: "" }, "scope"],
+    [{ ...TERMS, scope: "nonsense" }, "scope: line 1: not Cedar"],
+    [{ ...TERMS, more: 1 }, "more"],
+  ])("%j is malformed, and nothing is granted", async (terms, why) => {
+    const response = await post("/api/v1/standing", "approver", terms);
+    expect([response.status, JSON.stringify(await response.json())]).toEqual([
+      400,
+      expect.stringContaining(why),
+    ]);
+    expect(recorder.calls).toEqual([]);
+  });
+
+  test("an id that is none, or nobody's, is said to be that", async () => {
+    expect((await post("/api/v1/standing/apr_1/revoke", "approver", {})).status).toBe(400);
+    const other = STANDING.replace(/F$/, "G");
+    expect((await post(`/api/v1/standing/${other}/revoke`, "approver", {})).status).toBe(404);
+  });
+});

@@ -1,10 +1,12 @@
 /** The recorder as the API calls it: sessions in a list, and a note of every call. */
 
 import type { ApprovalView } from "#durable/format/approval/approval.ts";
-import type { ApprovalId, SessionId } from "#durable/format/ids.ts";
+import type { StandingRow } from "#durable/format/approval/standing.ts";
+import type { ApprovalId, SessionId, StandingId } from "#durable/format/ids.ts";
 import { NODE, type Principal, principalKey } from "#durable/format/principal.ts";
 import type { Answer, Opening, SessionView } from "#durable/format/tape.ts";
-import type { Append, Custody, Decide, Hold, Kill, Read } from "#workers/contract/recorder.ts";
+import type { Scope } from "#workers/contract/evaluator.ts";
+import type { Append, Custody, Decide, Hold, Kill, Read, Standing } from "#workers/contract/recorder.ts";
 
 export const ALICE: Principal = { issuer: "https://idp.example", subject: "alice", groups: ["eng"] };
 export const MINE = "ses_01KAZ00000000000000000000A" as SessionId;
@@ -12,6 +14,21 @@ export const OTHERS = "ses_01KAZ00000000000000000000B" as SessionId;
 export const ABSENT = "ses_01KAZ00000000000000000000C" as SessionId;
 
 export const APPROVAL = "apr_01KAZ00000000000000000000D" as ApprovalId;
+export const STANDING = "sta_01KAZ00000000000000000000F" as StandingId;
+const standing = (): StandingRow => ({
+  standing: STANDING,
+  state: "live",
+  scope: "permit(principal, action, resource);",
+  reason: "the release week",
+  from: "2026-11-22T09:00:00.000Z",
+  until: "2026-11-22T11:00:00.000Z",
+  grants: [
+    {
+      by: { issuer: "https://idp.example", subject: "bob", groups: ["leads"] },
+      at: "2026-11-22T09:00:00.000Z",
+    },
+  ],
+});
 /** The clock of the console. */
 export const NOW = Date.parse("2026-11-22T09:10:00.000Z");
 
@@ -113,6 +130,27 @@ export class Recorder implements Read {
     breakGlass: (id, by, text) => this.#said("break-glass", id, by, text),
   };
 
+  readonly standing: Standing = {
+    list: async () => {
+      this.#called("list standing");
+      return { ok: [standing()] };
+    },
+    show: (id) => this.#stands("show standing", id),
+    grant: async (terms, by) => {
+      this.#called("grant", terms, by.subject);
+      return { ok: standing() };
+    },
+    join: (id, groups, by) => this.#stands("join", id, groups, by.subject),
+    revoke: (id, by, text) => this.#stands("revoke", id, by.subject, text),
+  };
+
+  readonly scope: Scope = {
+    check: async (scope) =>
+      scope.startsWith("permit")
+        ? { ok: null }
+        : { no: { code: "malformed", message: "scope: line 1: not Cedar" } },
+  };
+
   /** What the agents' routes use of `Hold`. */
   readonly hold = {
     show: async (id, of, seen, ms) => {
@@ -123,6 +161,13 @@ export class Recorder implements Read {
         : { no: { code: "unknown_path", message: `there is no approval ${id}` } };
     },
   } satisfies Pick<Hold, "show"> as unknown as Hold;
+
+  async #stands(...[step, id, ...more]: [string, StandingId, ...unknown[]]): Promise<Answer<StandingRow>> {
+    this.#called(step, id, ...more);
+    return id === STANDING
+      ? { ok: standing() }
+      : { no: { code: "unknown_path", message: `there is no standing approval ${id}` } };
+  }
 
   async #said(step: string, id: ApprovalId, by: Principal, text?: string): Promise<Answer<ApprovalView>> {
     this.#called(step, id, by.subject, text);

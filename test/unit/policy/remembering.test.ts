@@ -23,6 +23,9 @@ function counting() {
       if (!policies.available) return { no: { code: "policy_unavailable", message: "none" } };
       return { ok: { verdict: policies.verdict, policies: [], set: "0".repeat(64), reason: "", denied: [] } };
     },
+    async covering(scopes) {
+      return { ok: scopes.flatMap((scope, at) => (scope === policies.verdict ? [at] : [])) };
+    },
   };
   return { policies, asked, evaluator };
 }

@@ -1,7 +1,7 @@
 /** Attestations: written one way, read strictly, never taken for heads, and what the verifier says of bad ones. */
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { mintApprovalId, mintSessionId } from "#durable/format/ids.ts";
+import { mintApprovalId, mintSessionId, mintStandingId } from "#durable/format/ids.ts";
 import { entryKey } from "#durable/format/layout.ts";
 import { type Attestation, attestationType, KINDS } from "#durable/format/log/attestation.ts";
 import { encodeAttestation, factsDigest, readAttestation } from "#durable/proof/attestation.ts";
@@ -26,6 +26,14 @@ const VKEYS = { log: "seal-2027.gw.example+aabbccdd+AQID", logPq: "seal-2027.gw.
 const EXAMPLES: { readonly [K in Attestation["kind"]]: Attestation & { readonly kind: K } } = {
   "key-event": { kind: "key-event", event: "end", successor: { origin: "seal-2027.gw.example", ...VKEYS } },
   "break-glass": { kind: "break-glass", session, approval: mintApprovalId(START, fill(10, 1)), by },
+  "standing-approval": {
+    kind: "standing-approval",
+    standing: mintStandingId(START, fill(10, 2)),
+    event: "grant",
+    by,
+    scopeSha256: hex("e"),
+    until: new Date(START + 7_200_000).toISOString(),
+  },
   "policy-change": { kind: "policy-change", set: hex("b"), session },
   "storage-probe": {
     kind: "storage-probe",

@@ -61,6 +61,8 @@ export class Kill extends Recorded {}
 export class Custody extends Recorded {}
 export class Hold extends Recorded {}
 export class Decide extends Recorded {}
+export class Standing extends Recorded {}
+export class Scope extends WorkerEntrypoint {}
 
 export class Read extends WorkerEntrypoint {
   async said() {

@@ -76,6 +76,8 @@ test("a node says where it listens, each service sees its own bindings only, and
     "KILL",
     "CUSTODY",
     "DECIDE",
+    "STANDING",
+    "SCOPE",
     "ISSUERS",
   ]);
   expect(read).toMatchObject({ signed: 64, archive: 200 });

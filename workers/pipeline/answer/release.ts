@@ -108,14 +108,15 @@ type Source = {
  * two are held; what was released is known, since nothing is written that has not been recorded.
  */
 async function pump(
-  { session, x }: Forwarded,
+  forwarded: Forwarded,
   { reader, ahead, hearing, masking }: Source,
   writable: WritableStream<Uint8Array>,
   first: Uint8Array,
   means: Means,
 ): Promise<void> {
+  const { session, x } = forwarded;
   const writer = writable.getWriter();
-  const over = watch(session, means);
+  const over = watch(forwarded, means);
   let off = first.byteLength;
   let end: BodyEnd = "cut";
   let written = writer.write(first);

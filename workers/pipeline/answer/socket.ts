@@ -25,7 +25,7 @@ export async function releaseSocket(
     socket.binaryType = "arraybuffer";
     socket.accept();
   }
-  const over = watch(session, means);
+  const over = watch({ session }, means);
   over.ended.catch(() => {
     for (const socket of [upstream, own]) socket.close(CLOSED.policy, "the session has ended");
   });

@@ -63,7 +63,8 @@ export async function released(held: Held, means: Means): Promise<Cleared> {
       commits,
     }),
   );
-  return clear({ ...held, clearance });
+  const rests = news.events.some(({ step }) => step === "standing") ? { rests: news } : {};
+  return clear({ ...held, clearance, ...rests });
 }
 
 export const nameOf = (by: HoldNews["events"][number]["by"]): string => by?.name ?? by?.subject ?? "nobody";

@@ -1,7 +1,9 @@
 /** What policy holds passes once it is approved: at once when it was, else after waiting, or when it is sent again. */
 import * as v from "valibot";
-import { ApprovalId } from "#durable/format/ids.ts";
+import type { HoldTape } from "#durable/format/approval/approval.ts";
+import { ApprovalId, type StandingId } from "#durable/format/ids.ts";
 import { Refusal } from "#durable/format/refusal.ts";
+import { granted } from "#workers/wire/problem.ts";
 import { release } from "../answer/release.ts";
 import type { Means, Recorded } from "../exchange.ts";
 import { forward } from "../forward.ts";
@@ -15,7 +17,9 @@ export async function hold(recorded: Recorded, means: Means): Promise<Response> 
   if (decision.verdict !== "hold") throw new Error("only what is held waits for approval");
   const named = namedIn(incoming.request.headers);
   const tape = holdTape(recorded, decision);
-  const opened = await means.hold.open(session, x, tape, named);
+  const standing = named === undefined ? await coveredBy(recorded, tape, means) : undefined;
+  const by = { ...(named !== undefined && { named }), ...(standing !== undefined && { standing }) };
+  const opened = await means.hold.open(session, x, tape, by);
   if ("no" in opened)
     throw new Refusal(opened.no.code, opened.no.message, named === undefined ? {} : { approval: named });
   const news = opened.ok;
@@ -28,6 +32,19 @@ export async function hold(recorded: Recorded, means: Means): Promise<Response> 
   if (seconds > 0) return now(await patient(held, seconds, means), means);
   await means.hold.leave(session, x, news.approval);
   throw later(held, means);
+}
+
+/** What was approved in advance and covers it, where there is such a thing. */
+async function coveredBy(
+  { principal, inspected, facts }: Recorded,
+  tape: HoldTape,
+  means: Means,
+): Promise<StandingId | undefined> {
+  const all = granted(await means.hold.standing(tape));
+  if (all.length === 0) return undefined;
+  const scopes = all.map(({ scope }) => scope);
+  const [first] = granted(await means.evaluator.covering(scopes, principal, inspected.questions, facts));
+  return first === undefined ? undefined : all[first]?.standing;
 }
 
 /** The client waits for nothing but the upstream. */

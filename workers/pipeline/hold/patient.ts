@@ -18,7 +18,7 @@ export async function patient(held: Held, seconds: number, means: Means): Promis
   const { session, x, inspected, incoming } = held;
   const { approval } = held.news;
   const until = means.now() + seconds * 1000;
-  const over = watch(session, means);
+  const over = watch({ session }, means);
   const taken = inspected.cancellable === undefined ? undefined : cancelKey(held, inspected.cancellable);
   const registered = taken === undefined ? undefined : means.cancellations.register(taken);
   const gone = Promise.race([

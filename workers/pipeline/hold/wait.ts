@@ -97,7 +97,7 @@ class Gone extends Error {}
 
 async function keep(held: Held, waiting: Waiting, told: Told, means: Means): Promise<void> {
   const { session, x, news, adapter, incoming, inspected } = held;
-  const over = watch(session, means);
+  const over = watch({ session }, means);
   let sent = false;
   try {
     await Promise.race([approved(held, waiting, told, means), told.gone, over.ended]);
@@ -196,7 +196,10 @@ function lineOf({ step, by, text }: ApprovalEvent): string | undefined {
       return `approved by ${nameOf(by)}${said}`;
     case "break-glass":
       return `let through by ${nameOf(by)}, who broke the glass${said}`;
+    case "standing":
+      return "approved in advance";
     case "deny":
+    case "revoke":
     case "expire":
     case "void":
     case "release":

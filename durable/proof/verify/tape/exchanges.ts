@@ -167,6 +167,8 @@ function seeApproval(hold: Waiting | undefined, frame: Frame & { readonly k: "ap
     say("exchange_order", `event ${n} of ${approval} is not the next of what ${x} waits for`);
     return;
   }
+  if (step === "standing" && !(frame.standing && frame.at < frame.standing.until))
+    say("decision_missing", `${x} came by what was approved in advance, and the time of that was over`);
   if (step === "release") {
     const denied = hold.events.some((event) => event.step === "deny");
     if (denied || !isEnough(hold.places, hold.events))
