@@ -149,9 +149,14 @@ export abstract class DirectoryObject extends DurableObject {
     else await this.#round();
   }
 
-  /** The open approval for this content, or `fresh`, which is one from now on until `expires`; undefined when too many wait. */
-  async claim(digest: string, fresh: ApprovalId, expires: number): Promise<ApprovalId | undefined> {
-    const claimed = this.#pending.claim(digest, fresh, this.means.now(), expires);
+  /** The open approval for this content, or `fresh`, which is one from now on until `expires`; undefined when too many wait. With `rounds` it may be one that was released. */
+  async claim(
+    digest: string,
+    fresh: ApprovalId,
+    expires: number,
+    rounds = false,
+  ): Promise<ApprovalId | undefined> {
+    const claimed = this.#pending.claim(digest, fresh, { now: this.means.now(), expires, rounds });
     return claimed === "full" ? undefined : claimed;
   }
 

@@ -74,7 +74,12 @@ export interface Directory {
 
 /** The directory as approvals and their entrypoints see it. */
 export interface Approvals {
-  claim(digest: string, fresh: ApprovalId, expires: number): Promise<ApprovalId | undefined>;
+  claim(
+    digest: string,
+    fresh: ApprovalId,
+    expires: number,
+    rounds?: boolean,
+  ): Promise<ApprovalId | undefined>;
   tellApproval(row: ApprovalRow): Promise<void>;
   forgetApproval(approval: ApprovalId): Promise<void>;
   approvals(): Promise<readonly ApprovalRow[]>;

@@ -10,6 +10,7 @@ import type {
   Waiter,
 } from "#durable/format/approval/approval.ts";
 import { approvers, isEnough } from "#durable/format/approval/enough.ts";
+import { passesAgain } from "#durable/format/approval/rounds.ts";
 import type { Resting } from "#durable/format/approval/standing.ts";
 import type { ApprovalId } from "#durable/format/ids.ts";
 import type { Principal } from "#durable/format/principal.ts";
@@ -169,7 +170,7 @@ export abstract class ApprovalObject extends createDurable() {
     return this.news();
   }
 
-  /** Uses the approval up for one exchange. True for that one, again and again; for no other ever. */
+  /** Uses the approval up for one exchange. True for that one, again and again; for no other ever, but for its rounds. */
   async use(text: string): Promise<{ readonly used: boolean; readonly news: HoldNews }> {
     const { x } = JSON.parse(text) as { readonly x: string };
     this.expireInTime();
@@ -180,7 +181,9 @@ export abstract class ApprovalObject extends createDurable() {
       this.add("release", {});
       await this.changed();
     }
-    return { used: this.rows.released() === x, news: this.news() };
+    const news = this.news();
+    const again = this.known().row.rounds === true && passesAgain(news, this.means.now());
+    return { used: this.rows.released() === x || again, news };
   }
 
   /** What it came by is revoked: whoever passes it on is told, and cuts it. */

@@ -17,15 +17,24 @@ export class Pending {
     this.#sql = sql;
   }
 
-  /** The approval for this content, if one is open; else `fresh` is, from now on. */
-  claim(digest: string, fresh: ApprovalId, now: number, expires: number): ApprovalId | "full" {
+  /** The approval for this content, if one is open, or with `rounds` was released; else `fresh` is, from now on. */
+  claim(
+    digest: string,
+    fresh: ApprovalId,
+    { now, expires, rounds }: { readonly now: number; readonly expires: number; readonly rounds: boolean },
+  ): ApprovalId | "full" {
     // An object that was never opened, after a crash, tells nobody that its time is over.
     this.#sql.exec(
       "UPDATE hold SET state = 'expired' WHERE state IN ('pending', 'approved') AND expires <= ?",
       now,
     );
     const [known] = this.#sql
-      .exec("SELECT approval FROM hold WHERE digest = ? AND state IN ('pending', 'approved')", digest)
+      .exec(
+        `SELECT approval FROM hold WHERE digest = ? AND (state IN ('pending', 'approved') OR state = ?)
+         ORDER BY state = 'released', approval DESC LIMIT 1`,
+        digest,
+        rounds ? "released" : "pending",
+      )
       .toArray();
     if (known) return known["approval"] as ApprovalId;
     const { count } = this.#sql.exec("SELECT count(*) AS count FROM hold WHERE state = 'pending'").one();

@@ -30,6 +30,8 @@ export type GitFetch = {
   /** How many `have` lines there were; the lines themselves are in the body. */
   readonly haves: number;
   readonly depth?: string;
+  /** Set when the client's own history is shallow, which the server then speaks of first. */
+  readonly shallow?: true;
   readonly filter?: string;
   readonly done: boolean;
   readonly capabilities: readonly string[];

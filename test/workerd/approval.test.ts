@@ -175,6 +175,25 @@ describe("an approval", () => {
     expect((await one.show())?.events.filter(({ step }) => step === "release")).toHaveLength(1);
   });
 
+  test("of what is asked for in rounds is good for all of them, for ten minutes", async () => {
+    const { one, tape, id } = await held({ rounds: true });
+    await one.say({ step: "approve", by: bob });
+    for (const { x } of [waiterOf(), waiterOf(), waiterOf()])
+      expect(await one.use(x)).toMatchObject({ used: true });
+    expect((await one.show())?.events.filter(({ step }) => step === "release")).toHaveLength(1);
+    const claim = (rounds: boolean) =>
+      approvalsOf(bindings.DIRECTORY).claim(
+        tape.digest,
+        mintApprovalId(Date.now(), random()),
+        Date.now() + clock.ahead + TTL_MS,
+        rounds,
+      );
+    expect(await claim(true)).toBe(id);
+    clock.ahead = 10 * 60_000;
+    expect(await one.use(waiterOf().x)).toMatchObject({ used: false });
+    expect(await claim(false)).not.toBe(id);
+  });
+
   test("that is not given is used by nobody", async () => {
     const { one, waiter } = await held();
     expect(await one.use(waiter.x)).toMatchObject({ used: false, news: { state: "pending" } });

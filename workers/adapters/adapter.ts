@@ -109,6 +109,10 @@ export type Waiting = {
   readonly sign: Uint8Array<ArrayBuffer>;
   /** Whether the upstream's body may follow. */
   readonly continues: (response: Response) => boolean;
+  /** What the upstream's body begins with, always, and is said to the client before the first line. */
+  readonly head?: Uint8Array<ArrayBuffer>;
+  /** A no after the head and lines; absent: as `refuse` says it. */
+  readonly no?: (refusal: Refusal) => Uint8Array;
 };
 
 export type Again<Op extends Operation = Operation, F extends Contained = Contained> = {

@@ -52,6 +52,8 @@ export type HoldTape = {
   readonly reason: string;
   readonly hold: readonly Approvers[];
   readonly justification?: string;
+  /** It is asked for in several rounds: see `passesAgain`. */
+  readonly rounds?: true;
   /** Frames that say what is in it: commits, changed paths, diffs, messages. */
   readonly shown: readonly Content[];
   /** Frames that were left out of `shown`; the session has them. */

@@ -9,7 +9,7 @@ import type { Adapter, Flawed, Incoming, Inspected } from "../adapter.ts";
 import { ADVERTISEMENT_MAX, askForWholePacks, stripAdvertisement, stripWhole } from "./advertisement.ts";
 import { type Endpoint, endpointOf } from "./endpoint.ts";
 import { movedSince } from "./hold/moved.ts";
-import { waitingOf } from "./hold/waiting.ts";
+import { fetchContent, waitingOf } from "./hold/waiting.ts";
 import { isLfs } from "./lfs/endpoint.ts";
 import { forwardLfs } from "./lfs/forward.ts";
 import { inspectLfs, type LfsInspected } from "./lfs/inspect.ts";
@@ -22,6 +22,9 @@ import { decodeUploadPack } from "./upload-pack.ts";
 
 /** Longest request to git-upload-pack, as sent and inflated. Negotiations over large histories take megabytes. */
 export const FETCH_MAX = 16 * 1024 * 1024;
+
+/** Longer than anything here waits: git itself never gives up. */
+const PATIENCE_SECONDS = 86_400;
 
 type GitInspected = Inspected<GitOperation, GitContained>;
 
@@ -64,7 +67,8 @@ export const gitAdapter: Adapter<GitOperation, GitContained> = {
       throw new Refusal("malformed", `The request's content type is not that of ${endpoint.service}.`);
     if (endpoint.service === "git-receive-pack") return inspectPush(incoming, endpoint, outgoing);
     const { body, operation } = await decodeFetch(incoming, endpoint, version);
-    return inspectedOf(operation, [], { connection, outgoing, body });
+    const inspected = inspectedOf(operation, [], { connection, outgoing, body });
+    return operation.kind === "git.fetch" ? { ...inspected, content: fetchContent(operation) } : inspected;
   },
 
   async forward(
@@ -87,6 +91,8 @@ export const gitAdapter: Adapter<GitOperation, GitContained> = {
   },
 
   waiting: ({ operation }) => waitingOf(operation),
+
+  patience: ({ operation }) => (operation.kind === "git.fetch" ? PATIENCE_SECONDS : undefined),
 
   again: ({ operation, outgoing }, connection) =>
     operation.kind === "git.push" ? movedSince(operation, { connection, outgoing }) : undefined,

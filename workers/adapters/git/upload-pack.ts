@@ -112,7 +112,7 @@ function negotiate(asked: Asked, line: string): void {
   const isId = ID.test(rest);
   if (word === "want" && isId) asked.wants.push(rest);
   else if (word === "have" && isId) asked.haves += 1;
-  else if (word === "shallow" && isId) return;
+  else if (word === "shallow" && isId) asked.shallow = true;
   else if (word === "deepen" && /^\d{1,10}$/.test(rest)) deepen(asked, rest);
   else if (word === "deepen-since" && /^\d{1,15}$/.test(rest)) deepen(asked, `since ${rest}`);
   else if (word === "deepen-not" && rest !== "") deepen(asked, `not ${rest}`);

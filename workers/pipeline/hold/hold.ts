@@ -24,6 +24,8 @@ export async function hold(recorded: Recorded, means: Means): Promise<Response> 
     throw new Refusal(opened.no.code, opened.no.message, named === undefined ? {} : { approval: named });
   const news = opened.ok;
   const held: Held = { ...recorded, news };
+  // Of a fetch that was let through, the next round.
+  if (news.state === "released") return now(held, means);
   requireOpen(news);
   if (news.state === "approved") return now(held, means);
   const waiting = held.adapter.waiting?.(held.inspected);

@@ -35,6 +35,7 @@ export function holdTape(
     reason: reason.slice(0, 4_000),
     hold,
     ...(justification !== undefined && { justification }),
+    ...(inspected.operation.kind === "git.fetch" && { rounds: true as const }),
     shown,
     ...(shown.length < content.length && { omitted: content.length - shown.length }),
   };

@@ -19,7 +19,8 @@ const NEWS_MS = 25_000;
 export async function wait(held: Held, waiting: Waiting, means: Means): Promise<Response> {
   const { session, x } = held;
   const { headers } = waiting;
-  const first = waiting.line(opening(held, means));
+  const said = waiting.line(opening(held, means));
+  const first = waiting.head ? joined(waiting.head, said) : said;
   granted(await means.append.respond(session, x, { status: 200, headers, bytes: first }));
   const { readable, writable } = new IdentityTransformStream();
   means.meanwhile(keep(uncoded(held), waiting, new Told(held, writable, means, first), means));
@@ -119,8 +120,8 @@ async function keep(held: Held, waiting: Waiting, told: Told, means: Means): Pro
     await noted.catch(() => undefined);
     if (gone) return told.cut(thrown);
     try {
-      const said = adapter.refuse(refusal, incoming, inspected.operation);
-      await told.say(new Uint8Array(await said.arrayBuffer()));
+      const said = () => adapter.refuse(refusal, incoming, inspected.operation).arrayBuffer();
+      await told.say(waiting.no?.(refusal) ?? new Uint8Array(await said()));
       await told.end();
     } catch (cause) {
       await told.cut(cause);
@@ -164,16 +165,29 @@ function after(ms: number): Promise<undefined> {
 
 /** The upstream's answer, recorded before it is passed on. */
 async function pass(response: Response, waiting: Waiting, told: Told, means: Means): Promise<void> {
-  if (!waiting.continues(response))
-    throw new Refusal(
-      "upstream_protocol",
-      "the upstream's answer cannot follow what was said while it waited",
-    );
+  if (!waiting.continues(response)) throw doesNotFollow();
   if (!response.body) return;
   const reader = response.body.getReader({ mode: "byob" });
   const within = <T>(read: Promise<T>) => inTime(read, means.settings.stallSeconds, upstreamSilent);
   const next = pieces(reader, within);
-  for (let piece = await next(); piece; piece = await next()) await told.say(piece.slice());
+  let head: Uint8Array = waiting.head ?? new Uint8Array(0);
+  for (let piece = await next(); piece; piece = await next()) {
+    const known = Math.min(head.byteLength, piece.byteLength);
+    if (piece.subarray(0, known).some((byte, at) => byte !== head[at])) throw doesNotFollow();
+    head = head.subarray(known);
+    await told.say(piece.slice(known));
+  }
+  if (head.byteLength > 0) throw doesNotFollow();
+}
+
+const doesNotFollow = (): Refusal =>
+  new Refusal("upstream_protocol", "the upstream's answer cannot follow what was said while it waited");
+
+function joined(head: Uint8Array, rest: Uint8Array): Uint8Array {
+  const whole = new Uint8Array(head.byteLength + rest.byteLength);
+  whole.set(head);
+  whole.set(rest, head.byteLength);
+  return whole;
 }
 
 function opening({ decision, news }: Held, { settings }: Means): string {

@@ -42,6 +42,7 @@ test("a v2 fetch is read line by line", () => {
   expect(decode(2, "command=fetch", "agent=git/2", null, ...lines, ...bounds, undefined)).toEqual({
     kind: "git.fetch",
     repository: "app",
+    shallow: true,
     version: 2,
     wants: [id(1)],
     wantRefs: ["refs/heads/x"],
