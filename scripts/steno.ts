@@ -91,6 +91,11 @@ const COMMANDS: Readonly<Record<string, Command>> = {
     does: "what is approved in advance, for a while: what a file of Cedar describes",
     load: async () => (await import("./approvals/standing.ts")).standing,
   },
+  hook: {
+    usage: ["hook cursor|claude [EVENT]", "hook --print sh|node"],
+    does: "what an agent runs for each hook event, which it reads on standard input; or that program, as one file",
+    load: async () => (await import("./hook/hook.ts")).hook,
+  },
   keys: {
     usage:
       "keys init|show|rotate ORIGIN|share [--to age1…,…] [--identity FILE] [ID…] [--config steno.toml] [--json]",

@@ -1,18 +1,17 @@
 // Tools and hooks that wait for approval: the call waits as long as its client does, and passes once, or nothing does.
-import { execFile } from "node:child_process";
-import { join } from "node:path";
 import { Client } from "@modelcontextprotocol/sdk/client/index.js";
 import { StreamableHTTPClientTransport } from "@modelcontextprotocol/sdk/client/streamableHttp.js";
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
+import type { Shim } from "#scripts/hook/hook.ts";
 import { type Approver, approverOf } from "#test/support/approver.ts";
 import { endSessions } from "#test/support/git-site.ts";
+import { runShim, type Said, SHIMS } from "#test/support/hook-shim.ts";
 import { until } from "#test/support/servers/children.ts";
 import { type McpTestServer, startMcp } from "#test/support/servers/mcp.ts";
 import { type OidcServer, startOidc } from "#test/support/servers/oidc.ts";
 import { type Node, startNode } from "#test/support/steno.ts";
 import { CURSOR_EXAMPLES } from "#test/unit/hooks/events.ts";
 
-const SHIM = join(import.meta.dirname, "../../scripts/hook/shim.sh");
 const POLICY = `
 @id("all") @reason("developers work here")
 permit (principal in Group::"developers", action, resource);
@@ -126,36 +125,29 @@ describe("a tool's call", () => {
   });
 });
 
-type Ran = { readonly code: number; readonly out: string; readonly err: string };
-function shell(command: string, seconds: number): Promise<Ran> {
-  const { promise, resolve } = Promise.withResolvers<Ran>();
-  const env = {
-    PATH: process.env["PATH"],
+function shell(command: string, seconds: number, shim: Shim = "sh"): Promise<Said> {
+  const event = { ...CURSOR_EXAMPLES.get("beforeShellExecution"), command };
+  return runShim(shim, ["cursor", "beforeShellExecution"], JSON.stringify(event), {
     HOME: node.directory,
     STENO_TOKEN: token,
     STENO_GATEWAY: node.gateway(),
     STENO_HOLD_SECONDS: String(seconds),
-  };
-  const child = execFile(SHIM, ["cursor", "beforeShellExecution"], { env }, (error, out, err) =>
-    resolve({ code: error === null ? 0 : Number(error.code ?? -1), out, err }),
-  );
-  const event = { ...CURSOR_EXAMPLES.get("beforeShellExecution"), command };
-  child.stdin?.once("error", () => undefined).end(JSON.stringify(event));
-  return promise;
+  });
 }
 
 describe("a command that a hook asks about", () => {
   test("waits longer than one answer does, and may run once it is approved, once", async () => {
-    const running = shell("curl https://x.example", 60);
-    const { approval } = await bob.waiting();
-    // One answer has come and gone by then: the shim has asked again.
-    await until(async () => (await bob.list()).some((row) => row.approval === approval), "the approval");
+    const pending = async () => (await bob.list()).filter(({ state }) => state === "pending");
+    const running = SHIMS.map((shim) => shell(`curl https://${shim}.example`, 60, shim));
+    await until(async () => (await pending()).length === running.length, "the approvals");
+    // One answer has come and gone by then: the shims have asked again.
     await new Promise((resolve) => setTimeout(resolve, (HOLD_SECONDS + 1) * 1000));
-    expect((await bob.show(approval)).state).toBe("pending");
-    await bob.say(approval, "approve");
-    const { code, out } = await running;
-    expect([code, JSON.parse(out)]).toEqual([0, { permission: "allow" }]);
-    const again = shell("curl https://x.example", 60);
+    const waiting = await pending();
+    expect(waiting).toHaveLength(running.length);
+    for (const { approval } of waiting) await bob.say(approval, "approve");
+    for (const { code, out } of await Promise.all(running))
+      expect([code, JSON.parse(out)]).toEqual([0, { permission: "allow" }]);
+    const again = shell("curl https://sh.example", 60);
     await bob.say((await bob.waiting()).approval, "deny", "once");
     expect(JSON.parse((await again).out)).toMatchObject({ permission: "deny" });
   });

@@ -1,15 +1,13 @@
 // Hooks through a whole node: the shim as an agent runs it, the gateway's answer, and the record beside it.
-import { execFile } from "node:child_process";
-import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import type { Frame } from "#durable/format/frame.ts";
+import { runShim, type Said } from "#test/support/hook-shim.ts";
 import { readRecording } from "#test/support/recording.ts";
 import { until } from "#test/support/servers/children.ts";
 import { type OidcServer, startOidc } from "#test/support/servers/oidc.ts";
 import { type Node, startNode } from "#test/support/steno.ts";
 import { CLAUDE_EXAMPLES, CURSOR_EXAMPLES } from "#test/unit/hooks/events.ts";
 
-const SHIM = join(import.meta.dirname, "../../scripts/hook/shim.sh");
 const POLICY = `
 @id("developers") @reason("developers may work with their agent")
 permit (principal in Group::"developers", action in Action::"hooks", resource);
@@ -43,18 +41,10 @@ afterAll(async () => {
   await oidc?.stop();
 });
 
-type Said = { readonly code: number; readonly out: string; readonly err: string };
 function shim(agent: "cursor" | "claude", event: object, env: Record<string, string> = {}): Promise<Said> {
-  const { promise, resolve } = Promise.withResolvers<Said>();
   const { hook_event_name = "" } = event as { hook_event_name?: string };
-  const known = { PATH: process.env["PATH"], HOME: node.directory };
-  const own = { ...known, STENO_TOKEN: token, STENO_GATEWAY: node.gateway(), ...env };
-  const child = execFile(SHIM, [agent, hook_event_name], { env: own }, (error, out, err) =>
-    resolve({ code: error === null ? 0 : Number(error.code ?? -1), out, err }),
-  );
-  // A shim that needs no event to answer does not read it.
-  child.stdin?.once("error", () => undefined).end(JSON.stringify(event));
-  return promise;
+  const own = { HOME: node.directory, STENO_TOKEN: token, STENO_GATEWAY: node.gateway(), ...env };
+  return runShim("sh", [agent, hook_event_name], JSON.stringify(event), own);
 }
 const cursor = (name: string, more: object = {}) => ({ ...CURSOR_EXAMPLES.get(name), ...more });
 const claude = (name: string, more: object = {}) => ({ ...CLAUDE_EXAMPLES.get(name), ...more });
@@ -121,27 +111,6 @@ test("Claude Code is told no in its own words; what is masked is in no frame, an
   }, "the second session to be sealed");
   expect(everything).toContain("[masked:secrets]");
   expect(everything).not.toContain(secret);
-});
-
-test("Claude Code's registration says nothing when Cursor runs it", async () => {
-  const said = await shim("claude", claude("PreToolUse"), { CURSOR_VERSION: "3.20.17", STENO_TOKEN: "" });
-  expect(said).toEqual({ code: 0, out: "{}\n", err: "" });
-});
-
-test.each([
-  ["nobody answers", { STENO_GATEWAY: "http://127.0.0.1:9" }],
-  ["the token is not known", { STENO_TOKEN: "not.a.token" }],
-  ["there is no token", { STENO_TOKEN: "" }],
-  ["the gateway is another server", { STENO_GATEWAY: "http://127.0.0.1:1/x" }],
-])("where %s, what can be stopped is, and what is only told fails loudly", async (_, env) => {
-  const stopped = await shim("cursor", cursor("beforeShellExecution"), env);
-  expect(stopped.code).toBe(2);
-  expect(JSON.parse(stopped.out)).toMatchObject({ permission: "deny" });
-  expect(stopped.err).toMatch(/^steno: /);
-  expect(await shim("claude", claude("PreToolUse"), env)).toMatchObject({ code: 2, out: "" });
-  expect(await shim("cursor", cursor("beforeSubmitPrompt"), env)).toMatchObject({ code: 2 });
-  expect(await shim("cursor", cursor("stop"), env)).toMatchObject({ code: 1, out: "" });
-  expect(await shim("claude", claude("Stop"), env)).toMatchObject({ code: 1, out: "" });
 });
 
 test("an event that nobody knows is stopped, and recorded as what was sent", async () => {
