@@ -86,6 +86,18 @@ export class SessionTape {
     return this.#writer.tally;
   }
 
+  /** The newest lines, LF-ended, in order: about `most` bytes of what is durable and not purged. */
+  newest(most: number): Uint8Array {
+    const parts = this.#journalled.map(({ batch }) => batch.lines);
+    let size = parts.reduce((sum, part) => sum + part.byteLength, 0);
+    for (const lines of size < most ? this.rows.newestLines() : []) {
+      parts.unshift(lines);
+      size += lines.byteLength;
+      if (size >= most) break;
+    }
+    return concat(parts);
+  }
+
   /** Exchanges that an earlier run of the recorder left open: its end cut them. Empty after the first answer. */
   inherited(): ExchangeId[] {
     const { tally } = this.#writer;

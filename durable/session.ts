@@ -2,6 +2,7 @@
 import { DurableObject } from "cloudflare:workers";
 import { sessionKeyOf } from "#durable/custody/session-key.ts";
 import { isWiped, wipe } from "#durable/custody/wipe.ts";
+import type { SoFar } from "#durable/format/approval/approval.ts";
 import {
   type BodyEnd,
   type Content,
@@ -35,6 +36,7 @@ import { type Following, heldOf, writeHeld } from "./session/held.ts";
 import { type Ending, type Opened, truncated } from "./session/life.ts";
 import { keyFor, startFrame } from "./session/opening.ts";
 import { ownJournal } from "./session/own-journal.ts";
+import { soFarOf } from "./session/so-far.ts";
 import { COMMITS_MAX, commitsIn, decisionFrames, nextOrKnown } from "./session/spooled.ts";
 import { type Sealed, viewOf } from "./session/view.ts";
 import { type Live, SessionTape } from "./session-tape.ts";
@@ -278,6 +280,11 @@ export abstract class SessionObject extends DurableObject {
 
   async view(): Promise<SessionView | undefined> {
     return this.#opened && this.#view();
+  }
+
+  /** Undefined when it has ended. */
+  async soFar(): Promise<SoFar | undefined> {
+    return this.#opened && !this.#ending ? soFarOf(this.#opened.at, this.#tape) : undefined;
   }
 
   /** All that a session does by itself: cut by time, progress heads, idle and maximum time, sealing. Retried for ever. */

@@ -2,7 +2,7 @@
 
 import { proxyDurable } from "itty-durable";
 import type { Call, Join, Leave, Said, Say, Wait } from "#durable/approval/approval.ts";
-import type { ApprovalEvent, ApprovalView, HoldNews } from "#durable/format/approval/approval.ts";
+import type { ApprovalEvent, ApprovalView, HoldNews, SoFar } from "#durable/format/approval/approval.ts";
 import type { Budget } from "#durable/format/budget/budget.ts";
 import type { BodyEnd, Content, Direction, EndReason } from "#durable/format/frame.ts";
 import type { ApprovalId, ExchangeId, SessionId } from "#durable/format/ids.ts";
@@ -51,6 +51,7 @@ export interface Session {
   over(): Promise<string>;
   end(reason: EndReason, by?: string): Promise<Answer<SessionView>>;
   view(): Promise<SessionView | undefined>;
+  soFar(): Promise<SoFar | undefined>;
 }
 
 export const sessionOf = (namespace: DurableObjectNamespace, session: SessionId): Session =>

@@ -1,6 +1,6 @@
 /** What a webhook says of a hold: that it waits, or what became of it. In words, never with what is in it. */
+import { aboutOf } from "#durable/format/approval/about.ts";
 import type { ApprovalEvent, ApprovalRow } from "#durable/format/approval/approval.ts";
-import type { Operation } from "#durable/format/operation.ts";
 
 /** Plain JSON, an incoming webhook of Slack, or a workflow of Teams. */
 export type NoticeShape = "json" | "slack" | "teams";
@@ -122,18 +122,3 @@ const WORDS: Readonly<Record<ApprovalEvent["step"], string>> = {
   release: "sent on",
   outcome: "answered",
 };
-
-/** Which ref, tool, model or path: names, never arguments and never content. */
-function aboutOf(operation: Operation | { readonly kind: string }): string {
-  const known = operation as Readonly<Record<string, unknown>>;
-  if (operation.kind === "git.push")
-    return (known["updates"] as readonly { readonly ref: string; readonly change: string }[])
-      .slice(0, 5)
-      .map(({ ref, change }) => `${change} ${ref}`)
-      .join(", ");
-  const words = ["repository", "method", "path", "name", "model", "about"].map((key) => known[key]);
-  return words
-    .filter((word) => typeof word === "string" && word !== "")
-    .join(" ")
-    .slice(0, 300);
-}

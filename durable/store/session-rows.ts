@@ -84,6 +84,11 @@ export function sessionRows(sql: SqlStorage) {
         "SELECT first, frames, lines, leaves FROM tape WHERE segment = ? ORDER BY first",
         segment,
       ).map((row) => ({ ...row, lines: new Uint8Array(row.lines), leaves: new Uint8Array(row.leaves) })),
+    /** The newest lines that are still here, LF-ended, the newest row first. */
+    *newestLines(): Generator<Uint8Array, void, undefined> {
+      for (const row of sql.exec<{ lines: ArrayBuffer }>("SELECT lines FROM tape ORDER BY first DESC"))
+        yield new Uint8Array(row.lines);
+    },
     /** The raw bytes of a bytes segment, one row at a time: a segment is up to 64 MiB. */
     *chunks(segment: number): Generator<Uint8Array, void, undefined> {
       for (let off = 0; ; ) {

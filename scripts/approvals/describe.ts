@@ -1,10 +1,10 @@
 /** What waits for approval, in lines. Text of others is made one line each by whoever prints it. */
-import type { ApprovalEvent, ApprovalRow, ApprovalView } from "#durable/format/approval/approval.ts";
+import type { ApprovalEvent, ApprovalRow, ApprovalView, SoFar } from "#durable/format/approval/approval.ts";
 import type { GitFrame } from "#durable/format/frame.ts";
 import type { Operation } from "#durable/format/operation.ts";
 
 /** A newer console may say more. */
-export type Approval = ApprovalRow & Partial<Pick<ApprovalView, "events" | "shown" | "omitted">>;
+export type Approval = ApprovalRow & Partial<Pick<ApprovalView, "events" | "shown" | "omitted" | "soFar">>;
 
 export const row = (approval: Approval): string =>
   [
@@ -18,7 +18,7 @@ export const row = (approval: Approval): string =>
   ].join("  ");
 
 export function described(approval: Approval): readonly string[] {
-  const { justification, events = [], shown = [], omitted } = approval;
+  const { justification, events = [], shown = [], omitted, soFar } = approval;
   return [
     `approval ${approval.approval}`,
     `state ${approval.state}, until ${approval.expires}`,
@@ -30,6 +30,7 @@ export function described(approval: Approval): readonly string[] {
     ...(justification === undefined ? [] : [`justification ${justification}`]),
     ...shown.flatMap((frame) => (frame.k === "git" ? gitLines(frame) : [JSON.stringify(frame)])),
     ...(omitted === undefined ? [] : [`and ${omitted} more frames, which the session has`]),
+    ...(soFar === undefined ? [] : soFarLines(soFar)),
     ...events.map(eventLine),
   ];
 }
@@ -59,6 +60,16 @@ function gitLines({ updates, commits, changes, diffs, uncompared }: GitFrame): r
       ...patch.split("\n").map((line) => `  ${line}`),
     ]),
     ...(uncompared === undefined ? [] : [`  not compared: ${uncompared}`]),
+  ];
+}
+
+function soFarLines({ openedAt, exchanges, denied, taints, done }: SoFar): readonly string[] {
+  const tainted = taints.length === 0 ? "" : `, with ${taints.join(", ")} to its name`;
+  return [
+    `session so far: ${exchanges} exchanges since ${openedAt}, ${denied} denied${tainted}`,
+    ...done.map(({ at = "", connection, kind, about, verdict = "", status = "" }) =>
+      `  ${at} ${connection} ${kind} ${about} ${verdict} ${status}`.trimEnd(),
+    ),
   ];
 }
 

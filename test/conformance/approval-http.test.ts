@@ -109,6 +109,12 @@ test("a request is answered 409 with its approval, and passes once with it when 
     justification: "ticket 17",
     reason: WHY,
     state: "pending",
+    soFar: {
+      denied: 0,
+      done: expect.arrayContaining([
+        expect.objectContaining({ kind: "http.request", about: "POST /notes", verdict: "hold", status: 409 }),
+      ]),
+    },
   });
   expect(await (await news).json()).toMatchObject({ approval, events: [{ step: "view" }] });
   expect(tap.passed).toHaveLength(0);

@@ -65,6 +65,30 @@ export const APPROVAL_SCHEMA = {
       description: "The frames that say what is in it: commits, changed paths, diffs, messages",
       items: { type: "object", required: ["k", "x"], properties: { k: text, x: text } },
     },
+    soFar: {
+      type: "object",
+      description: "What the session that waits has done before, in names; absent when it has ended",
+      required: ["openedAt", "exchanges", "denied", "taints", "done"],
+      properties: {
+        openedAt: time,
+        exchanges: count,
+        denied: count,
+        taints: { type: "array", items: text },
+        done: {
+          type: "array",
+          description: "The newest of what the node still has",
+          items: {
+            type: "object",
+            required: ["x", "connection", "kind", "about"],
+            properties: {
+              ...{ x: text, at: time, connection: text, kind: text, about: text },
+              verdict: { enum: ["allow", "deny", "hold"] },
+              status: count,
+            },
+          },
+        },
+      },
+    },
     omitted: { ...count, description: "Frames that are left out here; the session has them" },
   },
 } as const;

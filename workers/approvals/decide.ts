@@ -19,7 +19,13 @@ export class Decide extends WorkerEntrypoint<Env> implements DecideContract {
   }
 
   async show(approval: ApprovalId, by: Principal): Promise<Answer<ApprovalView>> {
-    return this.#said(approval, (one) => one.say({ step: "view", by }));
+    const answer = await this.#said(approval, (one) => one.say({ step: "view", by }));
+    if ("no" in answer) return answer;
+    const { ok: view } = answer;
+    return recorded<ApprovalView>(async () => {
+      const soFar = await sessionOf(recorderEnv(this.env).sessions, view.session).soFar();
+      return { ok: { ...view, ...(soFar && { soFar }) } };
+    });
   }
 
   async approve(approval: ApprovalId, by: Principal, text?: string): Promise<Answer<ApprovalView>> {

@@ -78,6 +78,28 @@ export type ApprovalView = ApprovalRow & {
   readonly events: readonly ApprovalEvent[];
   readonly shown?: HoldTape["shown"];
   readonly omitted?: number;
+  /** Absent when the session has ended. */
+  readonly soFar?: SoFar;
+};
+
+/** An exchange of the session that waits, in names: no content, no arguments. */
+export type Done = {
+  readonly x: ExchangeId;
+  readonly at?: string;
+  readonly connection: string;
+  readonly kind: string;
+  readonly about: string;
+  readonly verdict?: "allow" | "deny" | "hold";
+  readonly status?: number;
+};
+
+/** What the session that waits has done before: all of it in numbers, and the newest of what the node still has. */
+export type SoFar = {
+  readonly openedAt: string;
+  readonly exchanges: number;
+  readonly denied: number;
+  readonly taints: readonly string[];
+  readonly done: readonly Done[];
 };
 
 /** What an exchange learns of its hold. */
