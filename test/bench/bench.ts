@@ -1,5 +1,5 @@
 // `npm run bench`: what a request, a clone, a push and a large body cost through Steno, beside what they cost without.
-// --only small|latency|git|push|bulk|disk|policy|mask|encrypt|fuzz|evidence (repeatable)   --quick a few seconds each, to see that it runs
+// --only small|latency|git|push|bulk|disk|policy|mask|encrypt|fuzz|evidence|added (repeatable)   --quick a few seconds each, to see that it runs
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { cpus, loadavg, release, tmpdir } from "node:os";
 import { join } from "node:path";
@@ -7,6 +7,9 @@ import { parseArgs } from "node:util";
 import { readBuild } from "#scripts/build.ts";
 import { startGitHttp } from "#test/support/servers/git-http.ts";
 import { startNginxStatic } from "#test/support/servers/nginx-static.ts";
+import { type Amount, measureAdded } from "./added/added.ts";
+import { measureShim } from "./added/shim.ts";
+import { stage } from "./added/variants.ts";
 import { measureBulk, startBulkUpstream } from "./bulk.ts";
 import { measureEncrypt } from "./encrypt.ts";
 import { measureSealing, type Around as SealingAround } from "./evidence/sealing.ts";
@@ -36,10 +39,11 @@ const PARTS = [
   "encrypt",
   "fuzz",
   "evidence",
+  "added",
 ] as const;
 type Part = (typeof PARTS)[number];
-/** These need no servers. */
-const ALONE: ReadonlySet<Part> = new Set(["policy", "mask", "encrypt", "fuzz"]);
+/** These need none of the servers of the others. */
+const ALONE: ReadonlySet<Part> = new Set(["policy", "mask", "encrypt", "fuzz", "added"]);
 
 interface Size {
   readonly seconds: number;
@@ -54,6 +58,7 @@ interface Size {
     readonly sessions: number;
     readonly seals: number;
   };
+  readonly added: Amount & { readonly hooks: number };
 }
 
 const FULL: Size = {
@@ -63,6 +68,7 @@ const FULL: Size = {
   commits: 400,
   bodies: [100, 1000],
   evidence: { verify: 1000, session: 40, sessions: 480, seals: 40 },
+  added: { calls: 1500, chats: 600, streams: 120, floods: 10, hooks: 100 },
 };
 const QUICK: Size = {
   seconds: 2,
@@ -71,6 +77,7 @@ const QUICK: Size = {
   commits: 20,
   bodies: [10, 50],
   evidence: { verify: 60, session: 4, sessions: 48, seals: 4 },
+  added: { calls: 60, chats: 30, streams: 10, floods: 2, hooks: 10 },
 };
 
 async function main(): Promise<void> {
@@ -102,6 +109,7 @@ async function main(): Promise<void> {
       show("Bent input", await fuzz(await packsOf(directory), values.quick ? 6 : 180));
       show("Changed paths", await agree(values.quick ? 10 : 300));
     }
+    if (parts.includes("added")) await added((values.quick ? QUICK : FULL).added, directory, show);
     if (parts.some((part) => !ALONE.has(part)))
       await bench(parts, values.quick ? QUICK : FULL, directory, show);
   } finally {
@@ -187,8 +195,23 @@ async function evidence(
   );
 }
 
+async function added(amount: Size["added"], directory: string, show: Show): Promise<void> {
+  const { variants, stop } = await stage(directory);
+  try {
+    await telling(variants, async () => {
+      for (const [title, rows] of await measureAdded(variants, amount, directory)) show(title, rows);
+      show("The shim of a hook", await measureShim(variants, amount.hooks));
+    });
+  } finally {
+    await stop();
+  }
+}
+
 /** A failed run says what the targets said. */
-async function telling<T>(targets: readonly Target[], work: () => Promise<T>): Promise<T> {
+async function telling<T>(
+  targets: readonly Pick<Target, "name" | "log">[],
+  work: () => Promise<T>,
+): Promise<T> {
   try {
     return await work();
   } catch (thrown) {

@@ -10,10 +10,16 @@ const SOURCE = new URL("programs/slow-fsync.c", import.meta.url).pathname;
 export const SLOWER_US = 5000;
 
 /** Undefined when there is no C compiler. */
-export function slowFsync(directory: string): Preload | undefined {
+export const slowFsync = (directory: string): Preload | undefined =>
+  fsyncBy(directory, { SLOW_FSYNC_US: String(SLOWER_US) });
+
+/** A disk that keeps nothing: what is left of a request when its fsyncs cost nothing. */
+export const noFsync = (directory: string): Preload | undefined => fsyncBy(directory, { NO_FSYNC: "1" });
+
+function fsyncBy(directory: string, variables: Preload["variables"]): Preload | undefined {
   const library = join(directory, "slow-fsync.so");
   const { status } = spawnSync("cc", ["-shared", "-fPIC", "-O2", "-o", library, SOURCE, "-ldl"]);
-  return status === 0 ? { library, variables: { SLOW_FSYNC_US: String(SLOWER_US) } } : undefined;
+  return status === 0 ? { library, variables } : undefined;
 }
 
 export interface Disturbed {

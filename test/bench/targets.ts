@@ -13,12 +13,12 @@ export type UpstreamName = "small" | "git" | "bulk";
 /** `http://host:port`, then whatever path the repositories are below. */
 export type Upstreams = Readonly<Record<UpstreamName, string>>;
 
-export interface Target {
+export interface Target<Name extends string = UpstreamName> {
   readonly name: string;
   /** Whether requests need a token. */
   readonly guarded: boolean;
   /** Where an upstream is reached through this target. */
-  url(upstream: UpstreamName): string;
+  url(upstream: Name): string;
   /** The processes that stand between client and upstream. */
   pids(): readonly number[];
   /** What its log says last. */
@@ -84,9 +84,12 @@ const WORKERD = realpathSync(createRequire(import.meta.url)("workerd").default a
 const PASS_ON = "export default { fetch: (request, env) => env.UP.fetch(request) };";
 
 /** One workerd, with one Worker and one socket for each upstream. */
-export async function bareWorkerd(upstreams: Upstreams, directory: string): Promise<Target> {
-  const names = Object.keys(upstreams) as UpstreamName[];
-  const ports = new Map<UpstreamName, number>();
+export async function bareWorkerd<Name extends string>(
+  upstreams: Readonly<Record<Name, string>>,
+  directory: string,
+): Promise<Target<Name>> {
+  const names = Object.keys(upstreams) as Name[];
+  const ports = new Map<Name, number>();
   for (const name of names) ports.set(name, await freePort());
   const services = names.flatMap((name) => [
     `(name = "${name}", worker = (compatibilityDate = "2026-11-01", modules = [(name = "w.js", esModule = ${JSON.stringify(PASS_ON)})], bindings = [(name = "UP", service = "up-${name}")]))`,
@@ -119,7 +122,7 @@ export async function steno(
 ): Promise<Target> {
   const { directory, issuer, preload } = options;
   const names = Object.keys(upstreams) as UpstreamName[];
-  const env = preload ? { PATH: `${wrapped(directory, preload)}:${process.env["PATH"]}` } : {};
+  const env = preload ? preloading(directory, preload) : {};
   const node = await startNode({
     directory,
     issuer,
@@ -146,6 +149,11 @@ export async function steno(
   };
 }
 
+/** The environment of a node whose workerds load it. */
+export const preloading = (directory: string, preload: Preload): { readonly PATH: string } => ({
+  PATH: `${wrapped(directory, preload)}:${process.env["PATH"]}`,
+});
+
 /**
  * A directory for the front of PATH whose `setpriv` adds the library to what it starts: `steno serve` gives workerd
  * nothing of its own environment but PATH.
@@ -160,5 +168,5 @@ function wrapped(directory: string, { library, variables }: Preload): string {
 }
 
 /** Not the shell or the launcher whose command line names it. */
-const isWorkerd = (pid: number): boolean => readlinkSync(`/proc/${pid}/exe`).endsWith("/workerd");
+export const isWorkerd = (pid: number): boolean => readlinkSync(`/proc/${pid}/exe`).endsWith("/workerd");
 const pathOf = (url: string): string => new URL(url).pathname.replace(/\/$/, "");
