@@ -2,9 +2,11 @@
 import { DurableObject } from "cloudflare:workers";
 import { PENDING_MIGRATION, Pending } from "#durable/approval/pending.ts";
 import { type Rest, STANDING_MIGRATION, Standing } from "#durable/approval/standing.ts";
+import { PINS_MIGRATION, Pins } from "#durable/catalogue/pins.ts";
 import { type Asked, CUSTODY_MIGRATION, Custody } from "#durable/custody/custody.ts";
 import type { ApprovalRow } from "#durable/format/approval/approval.ts";
 import type { Grant, StandingRow } from "#durable/format/approval/standing.ts";
+import type { Acceptance, Definition, Known, PinState } from "#durable/format/catalogue/definition.ts";
 import { type ApprovalId, mintSessionId, type SessionId, type StandingId } from "#durable/format/ids.ts";
 import { asPseudonym, isPseudonym, type Principal, principalKey } from "#durable/format/principal.ts";
 import type { Answer, Opening, SessionView } from "#durable/format/tape.ts";
@@ -19,6 +21,7 @@ const MIGRATIONS: readonly string[] = [
   CUSTODY_MIGRATION,
   PENDING_MIGRATION,
   STANDING_MIGRATION,
+  PINS_MIGRATION,
 ];
 
 /** How often sessions that are not sealed are looked after. */
@@ -62,6 +65,7 @@ export abstract class DirectoryObject extends DurableObject {
   }));
   readonly #pending = new Pending(this.#sql);
   readonly #standing = new Standing(this.#sql);
+  readonly #pins = new Pins(this.#sql);
   /** When each session was last woken; of what an earlier run left nothing is known. */
   readonly #woken = new Map<string, number>();
 
@@ -208,6 +212,32 @@ export abstract class DirectoryObject extends DurableObject {
 
   async allStanding(): Promise<readonly StandingRow[]> {
     return this.#standing.list(this.means.now());
+  }
+
+  /** What is known of each tool, in the order they are named; null when nobody was ever shown it. */
+  async known(
+    connection: string,
+    principal: Principal,
+    tools: readonly string[],
+  ): Promise<readonly (Known | null)[]> {
+    const who = await this.means.pseudonym(principalKey(principal));
+    return tools.map((tool) => this.#pins.known(connection, who, tool) ?? null);
+  }
+
+  /** What a list shows somebody, before it does: all of it is remembered, or nothing. Null when there are too many tools. */
+  async learn(
+    connection: string,
+    principal: Principal,
+    shown: readonly Definition[],
+  ): Promise<readonly PinState[] | null> {
+    const who = await this.means.pseudonym(principalKey(principal));
+    return this.ctx.storage.transactionSync(() => this.#pins.learn(connection, who, shown) ?? null);
+  }
+
+  /** Pins what was approved. False when whoever asked was shown another since. */
+  async accept(connection: string, principal: Principal, accepted: Acceptance): Promise<boolean> {
+    const who = await this.means.pseudonym(principalKey(principal));
+    return this.ctx.storage.transactionSync(() => this.#pins.accept(connection, who, accepted));
   }
 
   /** Destroys the key of a sealed session. Returns when it is begun: an archive that is down does not make it forgotten. */

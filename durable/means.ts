@@ -4,6 +4,7 @@ import type { Rest } from "#durable/approval/standing.ts";
 import type { Asked } from "#durable/custody/custody.ts";
 import type { ApprovalRow } from "#durable/format/approval/approval.ts";
 import type { Grant, StandingRow } from "#durable/format/approval/standing.ts";
+import type { Acceptance, Definition, Known, PinState } from "#durable/format/catalogue/definition.ts";
 import type { NotBefore } from "#durable/format/head.ts";
 import type { ApprovalId, SessionId, StandingId } from "#durable/format/ids.ts";
 import type { Attestable, Ended, Successor } from "#durable/format/log/attestation.ts";
@@ -101,6 +102,21 @@ export interface StandingApprovals {
   standing(standing: StandingId): Promise<StandingRow | undefined>;
   liveStanding(): Promise<readonly StandingRow[]>;
   allStanding(): Promise<readonly StandingRow[]>;
+}
+
+/** The directory as whoever asks for definitions sees it. */
+export interface Pinned {
+  known(
+    connection: string,
+    principal: Principal,
+    tools: readonly string[],
+  ): Promise<readonly (Known | null)[]>;
+  learn(
+    connection: string,
+    principal: Principal,
+    shown: readonly Definition[],
+  ): Promise<readonly PinState[] | null>;
+  accept(connection: string, principal: Principal, accepted: Acceptance): Promise<boolean>;
 }
 
 /** The journal, shared by all sessions of a recorder. */

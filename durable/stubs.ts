@@ -18,7 +18,15 @@ import type {
 } from "#durable/format/tape.ts";
 import type { Spent } from "./budget/spent.ts";
 import type { Amounts } from "./budget/window.ts";
-import type { Approvals, Directory, Journal, Ledger, Predecessor, StandingApprovals } from "./means.ts";
+import type {
+  Approvals,
+  Directory,
+  Journal,
+  Ledger,
+  Pinned,
+  Predecessor,
+  StandingApprovals,
+} from "./means.ts";
 import type { Following } from "./session/held.ts";
 
 /** What one principal has used of its budgets. */
@@ -96,6 +104,9 @@ export const standingOf = (namespace: DurableObjectNamespace): StandingApprovals
   namespace.getByName("directory") as unknown as StandingApprovals;
 export const approvalsOf = (namespace: DurableObjectNamespace): Approvals =>
   namespace.getByName("directory") as unknown as Approvals;
+
+export const pinsOf = (namespace: DurableObjectNamespace): Pinned =>
+  namespace.getByName("directory") as unknown as Pinned;
 
 /** An approval as its callers see it. */
 export interface Approval {

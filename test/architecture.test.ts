@@ -23,7 +23,11 @@ function read(directories: readonly string[], pattern: RegExp): Tree {
 const ROWS: readonly (readonly { readonly folder: RegExp; readonly beside?: RegExp }[])[] = [
   [{ folder: /^durable\/format\// }],
   [{ folder: /^durable\/proof\// }, { folder: /^durable\/store\//, beside: /^durable\/proof\// }],
-  [{ folder: /^durable\/custody\// }, { folder: /^durable\/approval\// }],
+  [
+    { folder: /^durable\/custody\// },
+    { folder: /^durable\/approval\// },
+    { folder: /^durable\/catalogue\// },
+  ],
   [
     { folder: /^durable\/[^/]+$/, beside: /^durable\/(session|budget)\// },
     { folder: /^durable\/budget\//, beside: /^durable\/[^/]+$/ },

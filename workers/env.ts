@@ -9,6 +9,7 @@ import type {
   Decide,
   Hold,
   Kill,
+  Pins,
   Read,
   Spool,
   Standing,
@@ -42,6 +43,7 @@ export const gatewayEnv = once((env) => {
     analyzer: binding<Analyzer>(env, "ANALYZER"),
     append: binding<Append>(env, "APPEND"),
     hold: binding<Hold>(env, "HOLD"),
+    pins: binding<Pins>(env, "PINS"),
   };
 });
 

@@ -8,6 +8,7 @@ import type { Answer } from "#durable/format/tape.ts";
 import type { Evaluator as Contract, Scope as ScopeContract } from "#workers/contract/evaluator.ts";
 import { type Env, evaluatorEnv } from "#workers/env.ts";
 import { type Cedar, guarded } from "#workers/policy/cedar.ts";
+import type { Decide } from "#workers/policy/decide.ts";
 import { PoliciesInForce, type PolicyEvent } from "#workers/policy/load.ts";
 import { Scopes, scopeErrors } from "#workers/policy/scopes.ts";
 import { isPolicyName, type PolicyFile } from "#workers/policy/set/source.ts";
@@ -29,6 +30,18 @@ export class Evaluator extends WorkerEntrypoint<Env> implements Contract {
     questions: readonly Question[],
     facts: Facts,
   ): Promise<Answer<Decision>> {
+    return this.#asked((decide) => decide(principal, questions, facts));
+  }
+
+  async verdicts(
+    principal: Principal,
+    questions: readonly Question[],
+    facts: Facts,
+  ): Promise<Answer<readonly Decision["verdict"][]>> {
+    return this.#asked((decide) => questions.map((one) => decide(principal, [one], facts).verdict));
+  }
+
+  async #asked<T>(ask: (decide: Decide) => T): Promise<Answer<T>> {
     const { settings, policies } = evaluatorEnv(this.env);
     engine ??= await start();
     inForce ??= new PoliciesInForce(settings.pollSeconds * 1000);
@@ -44,7 +57,7 @@ export class Evaluator extends WorkerEntrypoint<Env> implements Contract {
     if (freshness === "due") this.ctx.waitUntil(inForce.check(around));
     if (!inForce.decide) return unavailable("no valid policies are loaded");
     try {
-      return { ok: inForce.decide(principal, questions, facts) };
+      return { ok: ask(inForce.decide) };
     } catch (cause) {
       return stopped(cause);
     }

@@ -72,6 +72,7 @@ function host(raw: Env): Answer {
     cancellations,
     append: env.append,
     hold: env.hold,
+    pins: env.pins,
     egress: env.egress,
     now,
     random,

@@ -1,6 +1,7 @@
 /** All that workerd loads: one bundle, from which each service takes its entrypoints (ARCHITECTURE §3). */
 export { Decide } from "./approvals/decide.ts";
 export { Hold } from "./approvals/hold.ts";
+export { Pins } from "./approvals/pins.ts";
 export { Standing } from "./approvals/standing.ts";
 export { Console } from "./console.ts";
 export { Analyzer, Egress, IssuerKeys } from "./egress.ts";

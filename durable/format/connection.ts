@@ -24,6 +24,8 @@ export const Connection = v.object({
   inspect: v.exactOptional(Inspect),
   /** Detectors whose findings are hidden here, besides those of all connections. */
   mask: v.optional(v.array(v.string())),
+  /** What agents are told before the name of each of its tools. Only MCP has one. */
+  prefix: v.exactOptional(v.string()),
   /** The upstream's host name, as policies speak of it. */
   host: v.optional(v.string()),
 });

@@ -1,5 +1,6 @@
 /** One recorded line (EVIDENCE §1). Bytes are what is hashed; the prefix is exact, the rest is free JSON. */
 import type { ApprovalEvent } from "./approval/approval.ts";
+import type { CatalogueFrame, DefinitionFrame } from "./catalogue/catalogue.ts";
 import type { Approvers, RecordedDecision } from "./decision.ts";
 import type { NotBefore } from "./head.ts";
 import type { ApprovalId, ConnectionName, ExchangeId, SessionId } from "./ids.ts";
@@ -197,9 +198,16 @@ export type HookFrame = {
   readonly sizes: Readonly<Record<string, number>>;
 };
 /** Frames that say what the bodies of an exchange contain, or did. */
-export type Content = GitFrame | LlmFrame | McpFrame | MaskFrame | HookFrame;
+export type Content = GitFrame | LlmFrame | McpFrame | Offered | MaskFrame | HookFrame;
+/** What an MCP server offers, and how that changed. */
+type Offered = CatalogueFrame | DefinitionFrame;
 /** The same before its exchange is known. */
-export type Contained = GitContained | OmitX<LlmFrame> | Omit<McpFrame, "x"> | OmitX<HookFrame>;
+export type Contained =
+  | GitContained
+  | OmitX<LlmFrame>
+  | Omit<McpFrame, "x">
+  | OmitX<Offered>
+  | OmitX<HookFrame>;
 export type GitContained = Omit<GitFrame, "x">;
 type OmitX<T> = T extends unknown ? Omit<T, "x"> : never;
 /** An exchange waits until these have approved what `digest` binds: see `bindingOf`. */
@@ -245,6 +253,7 @@ export type Frame =
   | GitFrame
   | LlmFrame
   | McpFrame
+  | Offered
   | MaskFrame
   | HoldFrame
   | ApprovalFrame

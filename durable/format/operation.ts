@@ -191,6 +191,8 @@ export type McpOperation = {
   readonly id?: string | number;
   /** The tool, prompt or resource it is about. */
   readonly name?: string;
+  /** Set when the tool's definition is not the one that is pinned; a `definition` frame says how it differs. */
+  readonly changed?: true;
   /** Revision of the protocol, from `MCP-Protocol-Version`. */
   readonly version?: string;
 };

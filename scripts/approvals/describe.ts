@@ -1,6 +1,7 @@
 /** What waits for approval, in lines. Text of others is made one line each by whoever prints it. */
 import type { ApprovalEvent, ApprovalRow, ApprovalView, SoFar } from "#durable/format/approval/approval.ts";
-import type { GitFrame } from "#durable/format/frame.ts";
+import type { DefinitionFrame } from "#durable/format/catalogue/catalogue.ts";
+import type { Content, GitFrame } from "#durable/format/frame.ts";
 import type { Operation } from "#durable/format/operation.ts";
 
 /** A newer console may say more. */
@@ -28,7 +29,7 @@ export function described(approval: Approval): readonly string[] {
     `reason ${approval.reason} (${approval.policies.join(", ")})`,
     `takes ${groups(approval)}`,
     ...(justification === undefined ? [] : [`justification ${justification}`]),
-    ...shown.flatMap((frame) => (frame.k === "git" ? gitLines(frame) : [JSON.stringify(frame)])),
+    ...shown.flatMap(linesOf),
     ...(omitted === undefined ? [] : [`and ${omitted} more frames, which the session has`]),
     ...(soFar === undefined ? [] : soFarLines(soFar)),
     ...events.map(eventLine),
@@ -45,7 +46,21 @@ function short(operation: Operation): string {
   if (operation.kind === "git.push")
     return `git.push ${operation.repository} ${operation.updates.map(({ ref, change }) => `${change} ${ref}`).join(", ")}`;
   if (operation.kind === "http.request") return `${operation.method} ${operation.path}`;
+  if ("name" in operation && operation.name !== undefined) return `${operation.kind} ${operation.name}`;
   return operation.kind;
+}
+
+function linesOf(frame: Content): readonly string[] {
+  if (frame.k === "git") return gitLines(frame);
+  return frame.k === "definition" ? definitionLines(frame) : [JSON.stringify(frame)];
+}
+
+function definitionLines({ tool, pinned, shown, patch, omitted }: DefinitionFrame): readonly string[] {
+  return [
+    `  the definition of ${tool} has changed: ${pinned} -> ${shown}`,
+    ...patch.split("\n").map((line) => `  ${line}`),
+    ...(omitted === undefined ? [] : [`  and ${omitted} letters more, which the list in the record has`]),
+  ];
 }
 
 function gitLines({ updates, commits, changes, diffs, uncompared }: GitFrame): readonly string[] {

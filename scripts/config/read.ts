@@ -187,6 +187,11 @@ function* contradictions(file: File, base: string): Generator<Problem> {
         "mask has no effect on a git connection: packs are never changed; deny by findings instead";
       yield { path: [...path, "mask"], text };
     }
+    if (connection.prefix !== undefined && connection.kind !== "mcp")
+      yield {
+        path: [...path, "prefix"],
+        text: "prefix is for connections of kind mcp: only they have tools",
+      };
     if ((connection.scheme === "header") !== (connection.header !== undefined))
       yield {
         path: [...path, "header"],

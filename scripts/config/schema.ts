@@ -131,6 +131,12 @@ const connection = v.object({
   bodies: v.optional(Bodies, "full"),
   mask: v.optional(v.array(word), []),
   inspect: v.optional(Inspect, "full"),
+  prefix: v.exactOptional(
+    v.pipe(
+      v.string(),
+      v.regex(/^[A-Za-z0-9_.-]{1,32}$/, "is what names of tools begin with: 1 to 32 of A-Z a-z 0-9 _ . -"),
+    ),
+  ),
 });
 
 const group = v.exactOptional(word);

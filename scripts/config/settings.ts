@@ -66,6 +66,8 @@ export type ConnectionSettings = {
   readonly mask: readonly string[];
   readonly bodies: Bodies;
   readonly inspect: Inspect;
+  /** What agents are told before the name of each tool, where there is such a thing. */
+  readonly prefix?: string;
   /** Absent for hooks, whose answer is the decision. */
   readonly upstream?: Remote;
   readonly credential?: { readonly secret: SecretRef; readonly scheme: Scheme; readonly header?: string };
@@ -258,8 +260,9 @@ function tsaOf({ tsa: url, tsa_cert }: File["evidence"], base: string): Pick<Set
 }
 
 function connectionOf(connection: File["connections"][number], base: string): ConnectionSettings {
-  const { name, kind, bodies, inspect, mask, upstream, credential, scheme, header } = connection;
-  const plain = { name, kind, bodies, inspect, mask, ...(upstream && { upstream }) };
+  const { name, kind, bodies, inspect, mask, prefix, upstream, credential, scheme, header } = connection;
+  const own = { ...(prefix !== undefined && { prefix }), ...(upstream && { upstream }) };
+  const plain = { name, kind, bodies, inspect, mask, ...own };
   if (credential === undefined) return plain;
   const field = header === undefined ? {} : { header: header.toLowerCase() };
   return { ...plain, credential: { secret: secret(credential, base), scheme, ...field } };

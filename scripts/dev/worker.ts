@@ -63,6 +63,7 @@ export const Append = inDev("Append");
 export const BudgetObject = inDev("BudgetObject");
 export const Custody = inDev("Custody");
 export const Hold = inDev("Hold");
+export const Pins = inDev("Pins");
 export const Decide = inDev("Decide");
 export const Standing = inDev("Standing");
 export const Scope = inDev("Scope");

@@ -52,14 +52,17 @@ export function settingsOf(service: ServiceName, settings: Settings, digests: Di
   const { stallSeconds, streamSeconds } = settings.serve;
   switch (service) {
     case "gateway": {
-      const connections = settings.connections.map(({ name, kind, bodies, inspect, mask, upstream }) => ({
-        name,
-        kind,
-        bodies,
-        inspect,
-        mask: [...mask],
-        ...(upstream && { host: upstream.host }),
-      }));
+      const connections = settings.connections.map(
+        ({ name, kind, bodies, inspect, mask, prefix, upstream }) => ({
+          name,
+          kind,
+          bodies,
+          inspect,
+          mask: [...mask],
+          ...(prefix !== undefined && { prefix }),
+          ...(upstream && { host: upstream.host }),
+        }),
+      );
       return v.parse(GatewaySettings, {
         connections,
         issuers,

@@ -63,6 +63,7 @@ function saying<Op extends Operation>({
   unread: __,
   hearing: ___,
   named: ____,
+  defined: _____,
   unsettled,
   ...rest
 }: Inspected<Op>): unknown {

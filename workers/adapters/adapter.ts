@@ -1,5 +1,7 @@
 /** What the pipeline asks of one kind of connection. */
+import type { Acceptance, Definition, Known, PinState } from "#durable/format/catalogue/definition.ts";
 import type { Connection, ConnectionKind } from "#durable/format/connection.ts";
+import type { Decision } from "#durable/format/decision.ts";
 import type { Contained, Header } from "#durable/format/frame.ts";
 import type { Operation, Unknown } from "#durable/format/operation.ts";
 import type { Refusal } from "#durable/format/refusal.ts";
@@ -57,6 +59,10 @@ export type Inspected<Op extends Operation = Operation, F extends Contained = Co
   readonly named?: (part: string) => string | undefined;
   /** Set when the request alone does not tell all that a decision needs. */
   readonly unsettled?: Unsettled<Op, F>;
+  /** Set when the decision depends on how the tool it is about was defined. */
+  readonly defined?: Defined<Op, F>;
+  /** The definition that whoever approves it accepts with it. */
+  readonly accepts?: Acceptance;
   /** What an approval of it is bound to, where the body has members that differ each time the same is asked. */
   readonly content?: string;
   /** What its client calls it, where it may take it back by that name while it waits. */
@@ -98,6 +104,28 @@ export type Spooled = {
 export type Unsettled<Op extends Operation = Operation, F extends Contained = Contained> = {
   readonly look: Inspected<Op, F>;
   readonly settle: (answer: Uint8Array<ArrayBuffer> | undefined) => Promise<Inspected<Op, F>>;
+};
+
+/** `settle` is told what is known of the tool; undefined when nobody was ever shown it. */
+export type Defined<Op extends Operation = Operation, F extends Contained = Contained> = {
+  readonly tool: string;
+  readonly settle: (known: Known | undefined) => Inspected<Op, F>;
+};
+
+/** What an adapter that goes through an answer can ask and do. Each throws a refusal when it cannot be done. */
+export type Showing = {
+  readonly connection: Connection;
+  /** What policy says by now of each question by itself, in their order. */
+  readonly verdicts: (questions: readonly Question[]) => Promise<readonly Decision["verdict"][]>;
+  /** As `Pins` has it, for whoever asked. */
+  readonly known: (tools: readonly string[]) => Promise<readonly (Known | null)[]>;
+  readonly learn: (shown: readonly Definition[]) => Promise<readonly PinState[]>;
+  /** The text without what is hidden in this exchange. */
+  readonly hide: (text: string, reading: "json" | "text") => string;
+  /** Frames of what the upstream sent, durable before this returns. Each fits into one line. */
+  readonly record: (frames: readonly Contained[]) => Promise<void>;
+  /** Bounds how long a read of the answer may take. */
+  readonly within: <T>(read: Promise<T>) => Promise<T>;
 };
 
 /** An answer with status 200 that goes on for as long as nobody has decided, and then with the upstream's. */
@@ -155,6 +183,12 @@ export interface Adapter<Op extends Operation = Operation, F extends Contained =
 
   /** What may have changed while it was held, and is looked at once more before it is released. */
   again?(inspected: Inspected<Op, F>, connection: Connection): Again<Op, F> | undefined;
+
+  /**
+   * The upstream's answer as the agent may see it, before it is masked, recorded and released. Absent when all of an
+   * answer is shown. Throws `Refusal("upstream_protocol")` for what cannot be read where it must be.
+   */
+  show?(inspected: Inspected<Op, F>, response: Response, showing: Showing): Promise<Response>;
 
   /** How an answer is looked into and masked; absent when it never is. */
   reading?(inspected: Inspected<Op, F>, response: Response): Reading;

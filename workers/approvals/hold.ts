@@ -20,7 +20,7 @@ import {
 import { type Principal, principalKey } from "#durable/format/principal.ts";
 import type { Answer, Begun } from "#durable/format/tape.ts";
 import type { Following } from "#durable/session/held.ts";
-import { type Approval, approvalOf, approvalsOf, sessionOf, standingOf } from "#durable/stubs.ts";
+import { type Approval, approvalOf, approvalsOf, pinsOf, sessionOf, standingOf } from "#durable/stubs.ts";
 import type { Hold as HoldContract } from "#workers/contract/recorder.ts";
 import { type Env, recorderEnv } from "../env.ts";
 import { keyed } from "../recorder/keyed.ts";
@@ -79,15 +79,19 @@ export class Hold extends WorkerEntrypoint<Env> implements HoldContract {
     session: SessionId,
     x: ExchangeId,
     approval: ApprovalId,
-    { body, commits }: ReleaseTape,
+    { body, commits, accepts }: ReleaseTape,
   ): Promise<Answer<Begun>> {
     return recorded<Begun>(async () => {
+      // A definition that has changed again is not the one that somebody looked at.
+      if (accepts && !(await this.#isStill(accepts))) return movedOn(accepts);
       const { used, news } = await this.#approval(approval).use(x);
       if (!used) return no("approval_over", `${approval} is ${news.state}`);
       const by = news.events.find(({ step }) => step === "standing")?.standing?.standing;
       // From here on whoever revokes it cuts this exchange; who has revoked it before has stopped it.
       if (by && !(await this.#standing.restOn(by, { approval, session, x })))
         return no("denied", `${by}, by which it was approved in advance, is revoked or over`);
+      if (accepts && !(await this.#pins().accept(accepts.connection, accepts.principal, accepts)))
+        return movedOn(accepts);
       const followed = await this.#follow(session, x, news, { released: commits });
       if ("no" in followed) return followed;
       const claims = body ? ({ kind: "spooled", ...body } as const) : ({ kind: "none" } as const);
@@ -180,6 +184,15 @@ export class Hold extends WorkerEntrypoint<Env> implements HoldContract {
     return standingOf(recorderEnv(this.env).directory);
   }
 
+  async #isStill({ connection, principal, tool, digest }: Accepts): Promise<boolean> {
+    const [known] = await this.#pins().known(connection, principal, [tool]);
+    return (known?.shown ?? known?.pinned)?.digest === digest;
+  }
+
+  #pins() {
+    return pinsOf(recorderEnv(this.env).directory);
+  }
+
   #approval(approval: ApprovalId): Approval {
     return approvalOf(recorderEnv(this.env).approvals, approval);
   }
@@ -191,5 +204,9 @@ const restingOf = ({ standing, scope, until, grants }: StandingRow): Resting => 
 });
 
 const rowOf = ({ events: _, shown: __, ...row }: ApprovalView): ApprovalRow => row;
+
+type Accepts = NonNullable<ReleaseTape["accepts"]>;
+const movedOn = ({ tool }: Accepts) =>
+  no("approval_over", `the definition of ${tool} has changed again while this waited: send it again`);
 
 const notThere = (approval: ApprovalId) => no("unknown_path", `there is no approval ${approval}`);

@@ -8,7 +8,14 @@ export type { ContextValue, Question, Resource } from "#durable/format/question/
 
 /** Held by the gateway. */
 export interface Evaluator {
+  /** One decision on all of them. */
   decide(principal: Principal, questions: readonly Question[], facts: Facts): Promise<Answer<Decision>>;
+  /** What it would say of each by itself, in their order. */
+  verdicts(
+    principal: Principal,
+    questions: readonly Question[],
+    facts: Facts,
+  ): Promise<Answer<readonly Decision["verdict"][]>>;
   /** Which of these texts, each the scope of a standing approval, cover the operation: their places. */
   covering(
     scopes: readonly string[],

@@ -7,8 +7,9 @@ import type {
   ReleaseTape,
 } from "#durable/format/approval/approval.ts";
 import type { StandingRow, StandingTerms } from "#durable/format/approval/standing.ts";
+import type { Definition, Known, PinState } from "#durable/format/catalogue/definition.ts";
 import type { BodyEnd, Content } from "#durable/format/frame.ts";
-import type { ApprovalId, ExchangeId, SessionId, StandingId } from "#durable/format/ids.ts";
+import type { ApprovalId, ConnectionName, ExchangeId, SessionId, StandingId } from "#durable/format/ids.ts";
 import type { Principal } from "#durable/format/principal.ts";
 import type {
   Answer,
@@ -127,6 +128,22 @@ export interface Hold {
   outcome(session: SessionId, x: ExchangeId, approval: ApprovalId, text: string): Promise<Answer<HoldNews>>;
   /** As `wait`, for whoever asked for it, and nobody else. */
   show(approval: ApprovalId, of: Principal, seen: number, ms: number): Promise<Answer<HoldNews>>;
+}
+
+/** Held by the gateway: definitions of MCP tools, as they were seen first or approved last. An approval moves them, and nothing here. */
+export interface Pins {
+  /** What is known of each tool, in the order they are named; null when nobody was ever shown it. */
+  known(
+    connection: ConnectionName,
+    principal: Principal,
+    tools: readonly string[],
+  ): Promise<Answer<readonly (Known | null)[]>>;
+  /** What a list shows somebody, before it does. Returns what each was to its pin. */
+  learn(
+    connection: ConnectionName,
+    principal: Principal,
+    shown: readonly Definition[],
+  ): Promise<Answer<readonly PinState[]>>;
 }
 
 /** Held by the console, for approvers. The recorder decides whose say it is; who they are, and which groups they are in, is `by`. */

@@ -10,7 +10,7 @@ import type { Facts } from "#durable/format/question/question.ts";
 import type { Opening } from "#durable/format/tape.ts";
 import type { Adapter, Flawed, Incoming, Inspected } from "#workers/adapters/adapter.ts";
 import type { Evaluator } from "#workers/contract/evaluator.ts";
-import type { Append, Hold } from "#workers/contract/recorder.ts";
+import type { Append, Hold, Pins } from "#workers/contract/recorder.ts";
 import type { GatewaySettings } from "#workers/contract/settings.ts";
 import type { Analysis } from "#workers/mask/analysis/analysis.ts";
 import type { Detectors } from "#workers/mask/detectors.ts";
@@ -31,6 +31,7 @@ export type Means = {
   readonly cancellations: Cancellations;
   readonly append: Append;
   readonly hold: Hold;
+  readonly pins: Pins;
   readonly egress: Fetcher;
   readonly now: () => number;
   readonly random: (length: number) => Uint8Array;

@@ -7,6 +7,7 @@ import { endMark, MARK_LENGTH } from "#workers/wire/end-mark.ts";
 import { inTime, upstreamSilent } from "#workers/wire/in-time.ts";
 import { granted } from "#workers/wire/problem.ts";
 import { isUpgrade } from "#workers/wire/socket/message.ts";
+import { show } from "./answer/show.ts";
 import { frameOf } from "./body/mask.ts";
 import type { Cleared, Forwarded, Means } from "./exchange.ts";
 import { watch } from "./over.ts";
@@ -25,7 +26,8 @@ export async function forward(cleared: Cleared, means: Means): Promise<Forwarded
     // Egress waits for the head; what the adapter reads after it must not stall either.
     await Promise.race([forwarded, head.promise, over.ended]);
     const answer = inTime(forwarded, means.settings.stallSeconds, upstreamSilent);
-    return { ...cleared, response: await Promise.race([answer, over.ended]) };
+    const response = await Promise.race([answer, over.ended]);
+    return { ...cleared, response: await Promise.race([show(cleared, response, means), over.ended]) };
   } catch (cause) {
     given.abort(cause);
     forwarded.catch(() => undefined);

@@ -16,13 +16,21 @@ const ANSWER_MAX = 32 * 1024 * 1024;
 const LOOKS_MAX = 16;
 
 export async function settle(read: Read, means: Means): Promise<Read> {
-  let { inspected } = read;
+  let inspected = await defined(read, means);
   for (let looks = 0; inspected.unsettled && looks < LOOKS_MAX; looks++) {
     const { look, settle } = inspected.unsettled;
     const { body } = inspected;
     inspected = { ...(await settle(await ask({ ...read, inspected: look }, means))), body };
   }
   return { ...read, inspected };
+}
+
+/** What the pins know of the tool decides too: without them nothing is decided. */
+async function defined({ inspected, connection, principal }: Read, means: Means): Promise<Inspected> {
+  if (!inspected.defined) return inspected;
+  const { tool, settle } = inspected.defined;
+  const [known] = granted(await means.pins.known(connection.name, principal, [tool]));
+  return settle(known ?? undefined);
 }
 
 /** Undefined when the principal may not ask, or the upstream cannot say: then nothing is proven. */

@@ -11,6 +11,7 @@ const KEY_MAX = 4_096;
 export function remembering(evaluator: Evaluator, now: () => number): Evaluator {
   const answers = new Map<string, { readonly decision: Decision; readonly until: number }>();
   return {
+    verdicts: (principal, questions, facts) => evaluator.verdicts(principal, questions, facts),
     async decide(principal, questions, facts) {
       const key = JSON.stringify([principal, questions, facts]);
       const known = answers.get(key);

@@ -10,6 +10,16 @@ export async function keyed(
   return Promise.all(
     content.map(async (frame): Promise<Content> => {
       if (frame.k === "mask") return { ...frame, digest: await digestOf(frame.digest) };
+      if (frame.k === "definition" && frame.hidden) {
+        const [pinned, shown] = await Promise.all([frame.pinned, frame.shown].map(digestOf));
+        return { ...frame, ...(pinned && shown && { pinned, shown }) };
+      }
+      if (frame.k === "catalogue" && "items" in frame) {
+        const items = frame.items.map(async (item) =>
+          item.hidden ? { ...item, digest: await digestOf(item.digest) } : item,
+        );
+        return { ...frame, items: await Promise.all(items) };
+      }
       if (frame.k !== "git" || !frame.findings) return frame;
       const found = await Promise.all(
         frame.findings.found.map(async (one) => ({ ...one, digest: await digestOf(one.digest) })),

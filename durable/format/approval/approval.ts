@@ -1,4 +1,5 @@
 /** A hold as it crosses isolates: what waits, for whom, and what became of it. */
+import type { Acceptance } from "../catalogue/definition.ts";
 import type { Approvers } from "../decision.ts";
 import type { Content } from "../frame.ts";
 import type { ApprovalId, ConnectionName, ExchangeId, SessionId } from "../ids.ts";
@@ -107,8 +108,9 @@ export type HoldNews = Pick<ApprovalRow, "approval" | "state" | "expires"> & {
   readonly events: readonly ApprovalEvent[];
 };
 
-/** What a released exchange brings: its body as recorded, and the commits it pushes. */
+/** What a released exchange brings: its body as recorded, the commits it pushes, the definition that was approved with it. */
 export type ReleaseTape = {
   readonly body?: { readonly length: number; readonly sha256: string };
   readonly commits: readonly string[];
+  readonly accepts?: Acceptance & { readonly connection: ConnectionName; readonly principal: Principal };
 };

@@ -79,6 +79,11 @@ const SHAPES = {
   }),
   llm: v.looseObject({ x: Text, dir: v.picklist(["c2s", "s2c"]) }),
   mcp: v.looseObject({ x: Text, dir: v.picklist(["c2s", "s2c"]) }),
+  catalogue: v.looseObject({
+    x: Text,
+    items: v.optional(v.array(v.looseObject({ at: Count, name: Text, digest: Digest }))),
+  }),
+  definition: v.looseObject({ x: Text, tool: Text, pinned: Digest, shown: Digest, patch: Text }),
   mask: v.looseObject({
     x: Text,
     dir: v.picklist(["c2s", "s2c"]),

@@ -117,6 +117,8 @@ class Replay {
         break;
       case "llm":
       case "mcp":
+      case "catalogue":
+      case "definition":
       case "mask":
       case "hold":
       case "approval":

@@ -18,6 +18,10 @@ function counting() {
   const policies = { verdict: "allow" as "allow" | "deny", available: true };
   const asked: string[] = [];
   const evaluator: Evaluator = {
+    async verdicts(principal, questions) {
+      asked.push(...questions.map(({ resource }) => `${principal.subject} ${resource.id} by itself`));
+      return { ok: questions.map(() => policies.verdict) };
+    },
     async decide(principal, questions) {
       asked.push(`${principal.subject} ${questions[0]?.resource.id}`);
       if (!policies.available) return { no: { code: "policy_unavailable", message: "none" } };

@@ -60,6 +60,7 @@ export class Spool extends Recorded {}
 export class Kill extends Recorded {}
 export class Custody extends Recorded {}
 export class Hold extends Recorded {}
+export class Pins extends Recorded {}
 export class Decide extends Recorded {}
 export class Standing extends Recorded {}
 export class Scope extends WorkerEntrypoint {}

@@ -98,6 +98,7 @@ describe("one instance", () => {
       "ANALYZER service",
       "APPEND service",
       "HOLD service",
+      "PINS service",
     ]);
     expect(targets(single, "gateway")).toEqual([
       "EVALUATOR evaluator#Evaluator",
@@ -106,6 +107,7 @@ describe("one instance", () => {
       "ANALYZER egress#Analyzer",
       "APPEND recorder#Append",
       "HOLD recorder#Hold",
+      "PINS recorder#Pins",
     ]);
   });
 
@@ -296,16 +298,13 @@ describe("split instances", () => {
   test("the recorder serves one entrypoint a socket, and each caller is led to its own only", () => {
     expect(
       recorder?.sockets.map(({ listen, entrypoint, transport }) => [listen, entrypoint, transport]),
-    ).toEqual([
-      [{ kind: "unix", path: "/run/s/append.sock" }, "Append", "rpc"],
-      [{ kind: "unix", path: "/run/s/hold.sock" }, "Hold", "rpc"],
-      [{ kind: "unix", path: "/run/s/spool.sock" }, "Spool", "rpc"],
-      [{ kind: "unix", path: "/run/s/read.sock" }, "Read", "rpc"],
-      [{ kind: "unix", path: "/run/s/kill.sock" }, "Kill", "rpc"],
-      [{ kind: "unix", path: "/run/s/custody.sock" }, "Custody", "rpc"],
-      [{ kind: "unix", path: "/run/s/decide.sock" }, "Decide", "rpc"],
-      [{ kind: "unix", path: "/run/s/standing.sock" }, "Standing", "rpc"],
-    ]);
+    ).toEqual(
+      ["Append", "Hold", "Pins", "Spool", "Read", "Kill", "Custody", "Decide", "Standing"].map((name) => [
+        { kind: "unix", path: `/run/s/${name.toLowerCase()}.sock` },
+        name,
+        "rpc",
+      ]),
+    );
     expect(targets(first, "gateway")).toContain("APPEND recorder-append#");
     expect(targets(first, "console")).toEqual([
       "READ recorder-read#",
@@ -319,7 +318,7 @@ describe("split instances", () => {
     const reached = second?.services.flatMap((service) =>
       service.kind === "external" && service.transport.kind === "rpc" ? [service.name] : [],
     );
-    expect(reached).toEqual(["recorder-append", "recorder-hold", "recorder-spool"]);
+    expect(reached).toEqual(["recorder-append", "recorder-hold", "recorder-pins", "recorder-spool"]);
   });
 
   test("each service holds the same bindings as in one instance", () => {

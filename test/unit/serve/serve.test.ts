@@ -51,6 +51,7 @@ test("a node says where it listens, each service sees its own bindings only, and
       ANALYZER: "Fetcher",
       APPEND: "Fetcher",
       HOLD: "Fetcher",
+      PINS: "Fetcher",
     },
     outside: "refused",
     evaluator: {

@@ -7,7 +7,9 @@ import { peek } from "#workers/wire/body.ts";
 import { requestHeaders } from "#workers/wire/headers.ts";
 import { heardFrom } from "#workers/wire/json/heard.ts";
 import { isObject, type JsonObject, parseJson } from "#workers/wire/json/strict.ts";
-import type { Adapter, Hearing, Incoming, Inspected } from "../adapter.ts";
+import type { Adapter, Flawed, Hearing, Incoming, Inspected } from "../adapter.ts";
+import { definedCall, ownCall, type Said } from "./catalogue/call.ts";
+import { showAnswer } from "./catalogue/show.ts";
 import { boundContent, checkMirrors, type Message, messageOf, summaryOf } from "./message.ts";
 import { questionsOf } from "./questions.ts";
 import { refuseMcp } from "./refuse.ts";
@@ -22,7 +24,7 @@ type McpInspected = Inspected<McpOperation>;
 export const mcpAdapter: Adapter<McpOperation> = {
   kind: "mcp",
 
-  async inspect(incoming: Incoming): Promise<McpInspected> {
+  async inspect(incoming: Incoming): Promise<McpInspected | Flawed<McpOperation>> {
     const { request, connection, path, query } = incoming;
     if (path !== "/" || query !== "")
       throw new Refusal("unknown_path", "an MCP server is one address, without a path below it");
@@ -42,25 +44,20 @@ export const mcpAdapter: Adapter<McpOperation> = {
     if (request.headers.has("content-encoding"))
       throw new Refusal("malformed", "messages are sent without a content encoding");
     const json = parseJson(body.bytes, "the message");
-    const { params, ...message } = messageOf(json);
-    checkMirrors(request.headers, { ...message, params });
-    const operation: McpOperation = { ...message, ...version };
-    return {
-      operation,
-      questions: questionsOf(operation, connection, params, body.bytes.byteLength),
-      outgoing,
-      body,
-      frames: [{ k: "mcp", dir: "c2s", read: "all", messages: [summaryOf(json as JsonObject)] }],
-      reading: "json",
-      hearing,
-      content: boundContent(message.method, params),
-      ...cancelling(request.headers, message, params),
-    };
+    const message = messageOf(json);
+    checkMirrors(request.headers, message);
+    const said: Said = { message, json: json as JsonObject, bytes: body.bytes, headers };
+    if (message.kind !== "mcp.tools/call") return inspectedOf(said, incoming);
+    const own = ownCall(said, connection.prefix);
+    if (own instanceof Refusal) return { ...inspectedOf(said, incoming), flaw: own };
+    return definedCall(inspectedOf(own, incoming), own, incoming);
   },
 
   patience: ({ operation: { kind } }) => (HELD.has(kind) ? HOLD_SECONDS : undefined),
 
   forward: (inspected, send) => send(inspected),
+
+  show: ({ operation }, response, showing) => showAnswer(operation, response, showing),
 
   reading: (_, { headers }) => readingOf(headers.get("content-type")),
 
@@ -70,6 +67,25 @@ export const mcpAdapter: Adapter<McpOperation> = {
 /** Clients give a call up after 60 s, whatever they are told meanwhile; nothing else is worth a hold to them. */
 const HOLD_SECONDS = 45;
 const HELD: ReadonlySet<string> = new Set(["mcp.tools/call", "mcp.resources/read", "mcp.prompts/get"]);
+
+function inspectedOf(
+  { message, json, bytes, headers }: Said,
+  { request, connection }: Incoming,
+): McpInspected {
+  const { params, ...said } = message;
+  const operation: McpOperation = { ...said, ...versionOf(request.headers) };
+  return {
+    operation,
+    questions: questionsOf(operation, connection, params, bytes.byteLength),
+    outgoing: { method: "POST", path: "/", headers },
+    body: { kind: "whole", bytes },
+    frames: [{ k: "mcp", dir: "c2s", read: "all", messages: [summaryOf(json)] }],
+    reading: "json",
+    hearing,
+    content: boundContent(message.method, params),
+    ...cancelling(request.headers, message, params),
+  };
+}
 
 /** Ids are the client's own for each MCP session. */
 function cancelling(

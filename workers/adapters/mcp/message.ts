@@ -110,7 +110,7 @@ export function boundContent(method: string, params: JsonObject): string {
   return JSON.stringify([method, ordered(given)]);
 }
 
-function ordered(json: Json): Json {
+export function ordered(json: Json): Json {
   if (Array.isArray(json)) return json.map(ordered);
   if (!isObject(json)) return json;
   const members = Object.entries(json).toSorted(([a], [b]) => (a < b ? -1 : Number(a > b)));

@@ -1,15 +1,19 @@
 /** What policy is asked about a message of MCP, in the terms of its schema. */
+import type { Known } from "#durable/format/catalogue/definition.ts";
 import type { Connection } from "#durable/format/connection.ts";
 import type { McpOperation } from "#durable/format/operation.ts";
 import type { ContextValue, Question, Resource } from "#workers/contract/evaluator.ts";
 import { scalarsOf } from "#workers/wire/json/scalars.ts";
-import type { JsonObject } from "#workers/wire/json/strict.ts";
+import type { Json, JsonObject } from "#workers/wire/json/strict.ts";
+import { hintsOf } from "./catalogue/definition.ts";
 
+/** `known`: what the pins say of a tool; nothing where nobody was ever shown it. */
 export function questionsOf(
   { kind, method, name = "", version }: McpOperation,
   connection: Connection,
   params: JsonObject,
   size: number,
+  known?: Known,
 ): readonly Question[] {
   const outer: Resource = { type: "Connection", id: connection.name, attrs: { kind: connection.kind } };
   const server: Resource = {
@@ -30,7 +34,9 @@ export function questionsOf(
   switch (kind) {
     case "mcp.tools/call": {
       const tool: Resource = { type: "Tool", id, attrs: { name }, within: server };
-      return asked(tool, { ...said, changed: false });
+      // What it said of itself when it was pinned: a new definition cannot make it harmless.
+      const hints = known ? hintsOf(JSON.parse(known.pinned.text) as Json) : {};
+      return asked(tool, { ...said, ...hints, changed: known?.shown !== undefined });
     }
     case "mcp.resources/read":
     case "mcp.resources/subscribe":

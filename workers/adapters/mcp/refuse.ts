@@ -10,6 +10,7 @@ const CODES: Partial<Record<RefusalCode, number>> = {
   fault: -32603,
 };
 const OTHER = -32000;
+const INVALID_PARAMS = -32602;
 /** What a model can make something of: it may do otherwise, or wait. */
 const TOLD: ReadonlySet<RefusalCode> = new Set([
   "denied",
@@ -39,14 +40,16 @@ export function refuseMcp(refusal: Refusal, incoming: Incoming, operation: McpOp
     const content = [{ type: "text", text: `Refused by the gateway: ${message}` }];
     return answered(200, { jsonrpc: "2.0", id, result: { content, isError: true } });
   }
-  return answered(200, error(id, refusal));
+  // A tool that is not there is a wrong parameter, not a missing method (MCP, Tools, "Error Handling").
+  const wrong = kind === "mcp.tools/call" && code === "unknown_path";
+  return answered(200, error(id, refusal, wrong ? INVALID_PARAMS : undefined));
 }
 
-const error = (id: string | number | null, { code, message, later }: Refusal) => ({
+const error = (id: string | number | null, { code, message, later }: Refusal, as?: number) => ({
   jsonrpc: "2.0",
   id,
   error: {
-    code: CODES[code] ?? OTHER,
+    code: as ?? CODES[code] ?? OTHER,
     message,
     data: { refusal: code, ...(later !== undefined && { retryAfter: later }) },
   },

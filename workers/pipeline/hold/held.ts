@@ -44,7 +44,7 @@ export function requireOpen({ approval, state, events }: HoldNews): void {
 
 /** What time has changed is looked at once more, as an exchange of its own; then it is released, which is once. */
 export async function released(held: Held, means: Means): Promise<Cleared> {
-  const { inspected, session, x, news, adapter } = held;
+  const { inspected, session, x, news, adapter, connection, principal } = held;
   // What policy denies by now, nobody can have approved.
   const { decision } = await decide(held, means);
   if (decision.verdict === "deny") throw new Refusal("denied", decision.reason, { parts: decision.denied });
@@ -61,6 +61,7 @@ export async function released(held: Held, means: Means): Promise<Cleared> {
     await means.hold.release(session, x, news.approval, {
       ...(body.kind === "spooled" && { body: { length: body.length, sha256: body.sha256 } }),
       commits,
+      ...(inspected.accepts && { accepts: { ...inspected.accepts, connection: connection.name, principal } }),
     }),
   );
   const rests = news.events.some(({ step }) => step === "standing") ? { rests: news } : {};

@@ -42,6 +42,8 @@ async function coveredBy(
   tape: HoldTape,
   means: Means,
 ): Promise<StandingId | undefined> {
+  // A definition that has changed since is one that nobody can have looked at in advance.
+  if (inspected.accepts) return undefined;
   const all = granted(await means.hold.standing(tape));
   if (all.length === 0) return undefined;
   const scopes = all.map(({ scope }) => scope);

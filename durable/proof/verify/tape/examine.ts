@@ -101,6 +101,8 @@ class Slimming {
       case "llm":
         return { frame: slimLlm(frame) };
       case "session.start":
+      case "catalogue":
+      case "definition":
       case "mask":
       case "hold":
       case "approval":

@@ -67,6 +67,8 @@ export class Exchanges {
       case "git":
       case "llm":
       case "mcp":
+      case "catalogue":
+      case "definition":
       case "mask":
       case "hold":
       case "approval":
@@ -115,6 +117,8 @@ type Within = Extract<
       | "git"
       | "llm"
       | "mcp"
+      | "catalogue"
+      | "definition"
       | "mask"
       | "hold"
       | "approval"
@@ -155,6 +159,8 @@ function seeIn(exchange: Exchange, frame: Within, say: Say): void {
     case "git":
     case "llm":
     case "mcp":
+    case "catalogue":
+    case "definition":
     case "mask":
     case "hook":
       break;

@@ -32,6 +32,8 @@ export function count(counts: Counts, frame: Frame | undefined): void {
     case "git":
     case "llm":
     case "mcp":
+    case "catalogue":
+    case "definition":
     case "mask":
     case "hold":
     case "approval":

@@ -1,0 +1,121 @@
+/** The pins of every connection: which definition of a tool was seen first, or approved last, and who was shown another since. */
+import type { Acceptance, Definition, Known, PinState } from "#durable/format/catalogue/definition.ts";
+
+export const PINS_MIGRATION = `CREATE TABLE pin(connection TEXT NOT NULL, tool TEXT NOT NULL, digest TEXT NOT NULL, newest TEXT NOT NULL, PRIMARY KEY(connection, tool)) WITHOUT ROWID;
+   CREATE TABLE definition(connection TEXT NOT NULL, tool TEXT NOT NULL, digest TEXT NOT NULL, text TEXT NOT NULL, PRIMARY KEY(connection, tool, digest));
+   CREATE TABLE shown(connection TEXT NOT NULL, tool TEXT NOT NULL, who TEXT NOT NULL, digest TEXT NOT NULL, PRIMARY KEY(connection, tool, who)) WITHOUT ROWID;
+   CREATE TABLE lister(connection TEXT NOT NULL, who TEXT NOT NULL, PRIMARY KEY(connection, who)) WITHOUT ROWID;`;
+
+/** Tools of one connection: a server that thinks of new ones all the time must not fill the node. */
+const PINS_MAX = 10_000;
+
+/** Whoever it is about is a pseudonym: `who` is the node's keyed digest of a principal. */
+export class Pins {
+  readonly #sql: SqlStorage;
+
+  constructor(sql: SqlStorage) {
+    this.#sql = sql;
+  }
+
+  /** What is known of a tool; undefined when nobody was ever shown it. */
+  known(connection: string, who: string, tool: string): Known | undefined {
+    const pin = this.#pin(connection, tool);
+    if (!pin) return undefined;
+    const last = this.#lastShown(connection, who, tool, pin);
+    const pinned = this.#definition(connection, tool, pin.digest);
+    return { pinned, ...(last !== pin.digest && { shown: this.#definition(connection, tool, last) }) };
+  }
+
+  /**
+   * Pins what is new, and remembers of what differs from its pin that this principal was shown it. Undefined, and nothing
+   * is done, when the connection would have more pins than it may.
+   */
+  learn(connection: string, who: string, shown: readonly Definition[]): readonly PinState[] | undefined {
+    const { count } = this.#sql
+      .exec("SELECT count(*) AS count FROM pin WHERE connection = ?", connection)
+      .one();
+    const fresh = shown.filter(({ tool }) => !this.#pin(connection, tool)).length;
+    if (fresh > 0 && Number(count) + fresh > PINS_MAX) return undefined;
+    this.#sql.exec("INSERT OR IGNORE INTO lister VALUES (?, ?)", connection, who);
+    return shown.map((one) => this.#learn(connection, who, one));
+  }
+
+  #learn(connection: string, who: string, { tool, digest, text }: Definition): PinState {
+    const pin = this.#pin(connection, tool);
+    const known = pin && this.#has(connection, tool, digest);
+    if (!known) this.#sql.exec("INSERT INTO definition VALUES (?, ?, ?, ?)", connection, tool, digest, text);
+    if (!pin) {
+      this.#sql.exec("INSERT INTO pin VALUES (?, ?, ?, ?)", connection, tool, digest, digest);
+      return "new";
+    }
+    if (pin.newest !== digest)
+      this.#sql.exec("UPDATE pin SET newest = ? WHERE connection = ? AND tool = ?", digest, connection, tool);
+    if (pin.digest === digest)
+      this.#sql.exec(
+        "DELETE FROM shown WHERE connection = ? AND tool = ? AND who = ?",
+        connection,
+        tool,
+        who,
+      );
+    else this.#sql.exec("INSERT OR REPLACE INTO shown VALUES (?, ?, ?, ?)", connection, tool, who, digest);
+    this.#forget(connection, tool);
+    return pin.digest === digest ? "pinned" : "changed";
+  }
+
+  /** Makes it the pin. False, and nothing is done, when this principal was shown another since. */
+  accept(connection: string, who: string, { tool, digest }: Acceptance): boolean {
+    const pin = this.#pin(connection, tool);
+    if (!pin || this.#lastShown(connection, who, tool, pin) !== digest) return false;
+    this.#sql.exec("UPDATE pin SET digest = ? WHERE connection = ? AND tool = ?", digest, connection, tool);
+    this.#sql.exec(
+      "DELETE FROM shown WHERE connection = ? AND tool = ? AND digest = ?",
+      connection,
+      tool,
+      digest,
+    );
+    this.#forget(connection, tool);
+    return true;
+  }
+
+  /** Whoever was never shown a list may know of the tool by what anybody was shown last. */
+  #lastShown(connection: string, who: string, tool: string, pin: Pin): string {
+    const [shown] = this.#sql
+      .exec("SELECT digest FROM shown WHERE connection = ? AND tool = ? AND who = ?", connection, tool, who)
+      .toArray();
+    if (shown) return String(shown["digest"]);
+    const lists = this.#sql.exec("SELECT 1 FROM lister WHERE connection = ? AND who = ?", connection, who);
+    return lists.toArray().length > 0 ? pin.digest : pin.newest;
+  }
+
+  #pin(connection: string, tool: string): Pin | undefined {
+    const [row] = this.#sql
+      .exec("SELECT digest, newest FROM pin WHERE connection = ? AND tool = ?", connection, tool)
+      .toArray();
+    return row && { digest: String(row["digest"]), newest: String(row["newest"]) };
+  }
+
+  #has(connection: string, tool: string, digest: string): boolean {
+    const query = "SELECT 1 FROM definition WHERE connection = ? AND tool = ? AND digest = ?";
+    return this.#sql.exec(query, connection, tool, digest).toArray().length > 0;
+  }
+
+  #definition(connection: string, tool: string, digest: string): Definition {
+    const query = "SELECT text FROM definition WHERE connection = ? AND tool = ? AND digest = ?";
+    const { text } = this.#sql.exec(query, connection, tool, digest).one();
+    return { tool, digest, text: String(text) };
+  }
+
+  /** Definitions that are no pin, and that nobody was shown last. */
+  #forget(connection: string, tool: string): void {
+    this.#sql.exec(
+      `DELETE FROM definition WHERE connection = ?1 AND tool = ?2
+       AND digest NOT IN (SELECT digest FROM pin WHERE connection = ?1 AND tool = ?2)
+       AND digest NOT IN (SELECT newest FROM pin WHERE connection = ?1 AND tool = ?2)
+       AND digest NOT IN (SELECT digest FROM shown WHERE connection = ?1 AND tool = ?2)`,
+      connection,
+      tool,
+    );
+  }
+}
+
+type Pin = { readonly digest: string; readonly newest: string };

@@ -1,0 +1,117 @@
+/** One message of a server, as the agent may see it: without what policy denies, under the names of its connection. */
+import type { CatalogueItem } from "#durable/format/catalogue/catalogue.ts";
+import type { Definition, Known } from "#durable/format/catalogue/definition.ts";
+import type { McpOperation } from "#durable/format/operation.ts";
+import type { Question } from "#workers/contract/evaluator.ts";
+import { type Edit, edited } from "#workers/wire/json/spans.ts";
+import type { Showing } from "../../adapter.ts";
+import { questionsOf } from "../questions.ts";
+import { canonical } from "./definition.ts";
+import { listFrames } from "./frames.ts";
+import { type Item, type List, listsIn, Unread } from "./list.ts";
+
+/** UTF-16 code units of a tool's definition: the node keeps each. */
+const DEFINITION_MAX = 256 * 1024;
+
+const USES = {
+  tools: { kind: "mcp.tools/call", method: "tools/call" },
+  prompts: { kind: "mcp.prompts/get", method: "prompts/get" },
+  resources: { kind: "mcp.resources/read", method: "resources/read" },
+  templates: { kind: "mcp.resources/read", method: "resources/read" },
+} as const;
+
+type Looked = Item & {
+  readonly definition: Definition;
+  readonly question: Question;
+  readonly denied: boolean;
+};
+
+/**
+ * The text to show instead, or the same where there is nothing to change. What was sent and what is shown is durable, and
+ * the pins know of it, before this returns. Throws `Unread` where that cannot be told.
+ */
+export async function review(
+  text: string,
+  operation: Pick<McpOperation, "version">,
+  showing: Showing,
+): Promise<string> {
+  const lists = listsIn(text);
+  const edits: Edit[] = [];
+  for (const list of lists) {
+    const looked = await look(list, operation, showing);
+    const shown = looked.filter(({ denied }) => !denied);
+    const states =
+      list.list === "tools" ? await showing.learn(shown.map(({ definition }) => definition)) : [];
+    const state = new Map(shown.map(({ name }, i) => [name, states[i] ?? "pinned"]));
+    const as = (name: string) => (list.list === "tools" ? `${showing.connection.prefix ?? ""}${name}` : name);
+    const items = looked.map(({ name, span, denied, definition }, at): CatalogueItem => {
+      const { text: shownText, hidden } = hiding(definition.text, showing);
+      const sent = text.slice(span.start, span.end);
+      const how = state.get(name);
+      return {
+        at,
+        name,
+        ...(!denied && as(name) !== name && { as: as(name) }),
+        digest: definition.digest,
+        ...(hidden && { hidden: true as const }),
+        ...((how === "new" || how === "changed") && list.list === "tools" && { pin: how }),
+        ...(denied && { withheld: true as const }),
+        ...(denied && showing.connection.bodies === "full" && { text: hidden ? shownText : sent }),
+      };
+    });
+    await showing.record(listFrames(list.list, items));
+    edits.push(...withheld(looked));
+    for (const { name, named } of shown)
+      if (as(name) !== name) edits.push({ ...named, text: JSON.stringify(as(name)) });
+  }
+  return edits.length === 0 ? text : edited(text, edits);
+}
+
+function hiding(text: string, { hide }: Showing): { readonly text: string; readonly hidden: boolean } {
+  const shown = hide(text, "json");
+  return { text: shown, hidden: shown !== text };
+}
+
+async function look(
+  { list, items }: List,
+  { version }: Pick<McpOperation, "version">,
+  showing: Showing,
+): Promise<readonly Looked[]> {
+  if (items.length === 0) return [];
+  const known = list === "tools" ? await showing.known(items.map(({ name }) => name)) : [];
+  const all = items.map((item, i) => {
+    const definition = { tool: item.name, ...canonical(item.value) };
+    if (list === "tools" && definition.text.length > DEFINITION_MAX)
+      throw new Unread(`the definition of a tool is longer than ${DEFINITION_MAX} letters`);
+    const operation = { ...USES[list], name: item.name, ...(version !== undefined && { version }) };
+    const pins = knownOf(known[i] ?? undefined, definition);
+    const [asked] = questionsOf(operation, showing.connection, {}, 0, pins);
+    if (!asked) throw new Error(`nothing is asked about ${list}`);
+    // Nothing is sent yet that anything could be found in.
+    const question = { ...asked, part: item.name, context: { ...asked.context, inspected: true } };
+    return { ...item, definition, question };
+  });
+  const verdicts = await showing.verdicts(all.map(({ question }) => question));
+  return all.map((one, i) => ({ ...one, denied: verdicts[i] !== "allow" && verdicts[i] !== "hold" }));
+}
+
+/** As it will be known once it is shown. */
+function knownOf(known: Known | undefined, listed: Definition): Known {
+  if (!known) return { pinned: listed };
+  const { pinned } = known;
+  return pinned.digest === listed.digest ? { pinned } : { pinned, shown: listed };
+}
+
+/** A comma goes with each item that is left out, and the last one's stays with what is before it. */
+function withheld(items: readonly Looked[]): readonly Edit[] {
+  const last = items.findLastIndex(({ denied }) => !denied);
+  const edits: Edit[] = [];
+  for (const [i, { denied, span }] of items.entries()) {
+    const next = items[i + 1];
+    if (denied && i < last && next) edits.push({ start: span.start, end: next.span.start, text: "" });
+  }
+  const [first, end] = [items[last]?.span.end ?? items[0]?.span.start, items.at(-1)?.span.end];
+  if (last < items.length - 1 && first !== undefined && end !== undefined)
+    edits.push({ start: first, end, text: "" });
+  return edits;
+}
