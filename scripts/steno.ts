@@ -96,6 +96,11 @@ const COMMANDS: Readonly<Record<string, Command>> = {
     does: "what an agent runs for each hook event, which it reads on standard input; or that program, as one file",
     load: async () => (await import("./hook/hook.ts")).hook,
   },
+  mcp: {
+    usage: "mcp CONNECTION [--gateway URL]",
+    does: "an MCP server over stdio, for agents that speak nothing else, that is a connection of the gateway",
+    load: async () => (await import("./mcp/mcp.ts")).mcp,
+  },
   keys: {
     usage:
       "keys init|show|rotate ORIGIN|share [--to age1…,…] [--identity FILE] [ID…] [--config steno.toml] [--json]",

@@ -1,5 +1,7 @@
 // MCP through a whole node: the official SDK's client before it, the official SDK's server behind it, the record beside it.
+import { join } from "node:path";
 import { Client } from "@modelcontextprotocol/sdk/client/index.js";
+import { StdioClientTransport } from "@modelcontextprotocol/sdk/client/stdio.js";
 import { StreamableHTTPClientTransport } from "@modelcontextprotocol/sdk/client/streamableHttp.js";
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { endSessions } from "#test/support/git-site.ts";
@@ -101,6 +103,67 @@ describe("the official client", () => {
   });
 });
 
+describe("an agent that speaks only stdio", () => {
+  async function bridged(env: Record<string, string> = {}) {
+    const transport = new StdioClientTransport({
+      command: process.execPath,
+      args: [join(import.meta.dirname, "../../scripts/steno.ts"), "mcp", "tracker"],
+      env: { PATH: "/usr/bin:/bin", STENO_GATEWAY: node.gateway(), STENO_TOKEN: token, ...env },
+      stderr: "pipe",
+    });
+    const client = new Client({ name: "cursor", version: "1.0.0" });
+    await client.connect(transport as Parameters<Client["connect"]>[0]);
+    return { client, pid: transport.pid ?? 0 };
+  }
+
+  test("sees by steno mcp what it would see over HTTP, and is refused and masked alike", async () => {
+    const [through, { client }] = [
+      await connected(mcp()),
+      await bridged({ CURSOR_CONVERSATION_ID: "stdio" }),
+    ];
+    const heard: unknown[] = [];
+    // The client drops news of a call that has ended, even when it was said before.
+    for (const { transport } of [client, through]) {
+      const own = transport?.onmessage;
+      if (transport)
+        transport.onmessage = (message, extra) => {
+          if ("method" in message && message.method === "notifications/progress")
+            heard.push(message.params?.["progress"]);
+          own?.(message, extra);
+        };
+    }
+    const all = async (from: Client) => ({
+      server: from.getServerVersion(),
+      tools: await from.listTools(),
+      resource: await from.readResource({ uri: "note://one" }),
+      echo: await from.callTool({ name: "echo", arguments: { text: "größer\n" } }),
+      denied: await from.callTool({ name: "destroy", arguments: {} }),
+      masked: await from.callTool({ name: "leak", arguments: {} }),
+      progress: await from.callTool({ name: "progress", arguments: {} }, undefined, {
+        onprogress: () => undefined,
+      }),
+    });
+    expect(await all(client)).toEqual(await all(through));
+    expect(heard).toEqual([1, 2, 1, 2]);
+    expect(server.called).not.toContain("destroy");
+    await Promise.all([client.close(), through.close()]);
+  });
+
+  test("can lose its bridge by kill -9 and start another", async () => {
+    const first = await bridged();
+    const closed = new Promise<void>((resolve) => {
+      first.client.onclose = resolve;
+    });
+    process.kill(first.pid, "SIGKILL");
+    await closed;
+    const second = await bridged();
+    expect(await second.client.callTool({ name: "echo", arguments: { text: "again" } })).toEqual({
+      content: [{ type: "text", text: "again" }],
+    });
+    await second.client.close();
+  });
+});
+
 test("who is unknown is led to where they can sign in, at /mcp/ alone", async () => {
   const ask = (path: string) => fetch(`${node.gateway()}${path}`, { method: "POST", body: "{}" });
   const [signed, held] = [await ask("/mcp/tracker"), await ask("/mcp-token/tracker")];
@@ -129,7 +192,7 @@ test("two agents at once are two sessions", async () => {
   const conversations = [...sessions.values()].map(
     ([first]) => first?.k === "session.start" && first.conversation,
   );
-  expect(conversations).toEqual(expect.arrayContaining(["one", "two"]));
+  expect(conversations).toEqual(expect.arrayContaining(["one", "two", "stdio"]));
 });
 
 test("the record says which tool was called and what came of it, never what was said, and verifies", async () => {
