@@ -1,6 +1,7 @@
 /** What turns a session's rows into stored objects, heads and a seal. Every step may be repeated after a crash. */
 import { encryptionOf, sessionKeyOf, storeSessionKey, storingOf } from "#durable/custody/session-key.ts";
 import type { Head, HeadStatus, SegmentEntry } from "#durable/format/head.ts";
+import { completenessOf } from "#durable/format/join/completeness.ts";
 import { bytesName, framesName, SEAL_NAME, sessionFolder } from "#durable/format/layout.ts";
 import { principalKey } from "#durable/format/principal.ts";
 import { type Envelope, FileSealer, sealFile } from "#durable/proof/age/stream.ts";
@@ -106,7 +107,7 @@ async function makeHead(sealing: Sealing, status: HeadStatus): Promise<HeadRow> 
   const tree = old.copy().append(more);
   const size = tree.end;
   const root = toBase64(tree.root());
-  const { exchanges, c2s, s2c, denied, gaps, policy } = tallyOf(rows);
+  const { exchanges, c2s, s2c, denied, gaps, policy, join } = tallyOf(rows);
   const head: Head = {
     session: opened.session,
     status,
@@ -135,6 +136,7 @@ async function makeHead(sealing: Sealing, status: HeadStatus): Promise<HeadRow> 
       .filter((segment) => segment.stored === 1)
       .map((segment) => entryOf(rows, segment)),
     encryption: encryptionOf(rows),
+    ...(ending && join && { completeness: completenessOf(join, gaps, ending.reason) }),
     retention: archive.retention,
   };
   const commits =

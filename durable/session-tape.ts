@@ -235,6 +235,7 @@ export class SessionTape {
   closeWith(frame: Frame, also: () => void): void {
     // A session that ends by itself while the disk is nearly full must not end as if nothing had been lost.
     const owed = this.#sayOwed();
+    this.#writer.endJoin();
     this.#writer.write(frame);
     this.#writer.cut("frames");
     this.#writer.cut("bytes");

@@ -4,6 +4,7 @@ import type { CatalogueFrame, DefinitionFrame } from "./catalogue/catalogue.ts";
 import type { Approvers, RecordedDecision } from "./decision.ts";
 import type { NotBefore } from "./head.ts";
 import type { ApprovalId, ConnectionName, ExchangeId, SessionId } from "./ids.ts";
+import type { Claim, Claimable } from "./join/claim.ts";
 import type { Finding, Mask } from "./mask/finding.ts";
 import type { LlmCall, LlmMessage, LlmUsage, McpMessage, Operation, RefUpdate } from "./operation.ts";
 import type { Principal } from "./principal.ts";
@@ -170,6 +171,8 @@ export type McpFrame = {
   readonly dir: Direction;
   readonly read: "all" | "part";
   readonly messages: readonly McpMessage[];
+  /** Of a tool's call: as in `Claim`. */
+  readonly input?: string;
   /** How many more there were. */
   readonly omitted?: number;
 };
@@ -196,6 +199,18 @@ export type HookFrame = {
   readonly status?: string;
   /** Bytes of each text it brought, by name; of edits also how many. */
   readonly sizes: Readonly<Record<string, number>>;
+  readonly claims?: Claim;
+};
+/**
+ * What a hook claimed, held against what passed: exchange `x` is what the hook `claim` had told (`match`), or no hook had
+ * told it (`unclaimed`); or `x` is a hook whose claim was allowed, and nothing was seen of it (`unseen`).
+ */
+export type JoinFrame = {
+  readonly k: "join";
+  readonly x: ExchangeId;
+  readonly of: Claimable;
+  readonly found: "match" | "unclaimed" | "unseen";
+  readonly claim?: ExchangeId;
 };
 /** Frames that say what the bodies of an exchange contain, or did. */
 export type Content = GitFrame | LlmFrame | McpFrame | Offered | MaskFrame | HookFrame;
@@ -258,6 +273,7 @@ export type Frame =
   | HoldFrame
   | ApprovalFrame
   | HookFrame
+  | JoinFrame
   | GapFrame
   | SessionEnd
   | SessionTruncated;

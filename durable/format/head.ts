@@ -1,6 +1,7 @@
 /** The statement a head signs (EVIDENCE §3): in clear, so without a name, a prompt or a path in it. */
 import * as v from "valibot";
 import { SessionId } from "./ids.ts";
+import { Completeness } from "./join/completeness.ts";
 import { SEGMENT_NAME } from "./layout.ts";
 
 export const PREDICATE_TYPE = "urn:steno:attestation:session-head:v1";
@@ -68,6 +69,8 @@ export const Head = v.object({
   counts: v.object({ frames: Count, exchanges: Count, c2s: Count, s2c: Count, denied: Count, gaps: Count }),
   segments: v.array(SegmentEntry),
   encryption: Encryption,
+  /** In the last head only; absent when the session began before there was one. */
+  completeness: v.optional(Completeness),
   retention: v.object({ mode: v.picklist(["COMPLIANCE", "none"]), days: Count }),
 });
 export type Head = v.InferOutput<typeof Head>;

@@ -68,6 +68,8 @@ const CODES = {
   head_counts: ["error", "invalid"],
   /** Not the policy set of the decision before it. */
   head_policy: ["error", "invalid"],
+  /** Not the verdict that its frames give. */
+  head_completeness: ["error", "invalid"],
   head_subjects: ["error", "invalid"],
   head_segments: ["error", "invalid"],
   seal_differs: ["error", "invalid"],
@@ -86,6 +88,14 @@ const CODES = {
   session_open: ["warning", "incomplete"],
   session_truncated: ["warning", "degraded"],
   session_gap: ["warning", "degraded"],
+  /** Hooks claimed what never passed: it may have gone elsewhere. */
+  session_unseen: ["warning", "incomplete"],
+  /** It passed, and no hook had claimed it. */
+  session_unclaimed: ["warning", "degraded"],
+  /** An agent's conversation in which no hook spoke. */
+  session_unhooked: ["warning", "degraded"],
+  /** Its agent never told that it had ended. */
+  session_unended: ["warning", "degraded"],
   frame_size: ["error", "invalid"],
   frame_encoding: ["error", "invalid"],
   frame_prefix: ["error", "invalid"],
@@ -98,6 +108,8 @@ const CODES = {
   frame_place: ["error", "invalid"],
   exchange_order: ["error", "invalid"],
   decision_missing: ["error", "invalid"],
+  /** What hooks claimed and what passed are not joined as the frames have them. */
+  join_differs: ["error", "invalid"],
   bytes_range: ["error", "invalid"],
   bytes_gap: ["error", "invalid"],
   bytes_overlap: ["error", "invalid"],

@@ -12,6 +12,7 @@ import {
   saltText,
 } from "#durable/format/frame.ts";
 import type { ApprovalId, ExchangeId } from "#durable/format/ids.ts";
+import { beginJoin, endJoin, type Join, joinFrame } from "#durable/format/join/join.ts";
 import type { Target } from "#durable/format/tape.ts";
 import { leafHash, type Range } from "#durable/proof/merkle.ts";
 import { taint } from "./taint/taints.ts";
@@ -61,6 +62,8 @@ export type Tally = {
   policy?: string;
   /** What has happened in the session, sorted; absent while nothing has. */
   taints?: readonly string[];
+  /** Absent in a session that began before there was one. */
+  join?: Join;
 };
 
 export const emptyTally = (epoch: string): Tally => ({
@@ -130,7 +133,16 @@ export class FrameWriter {
     taint(this.tally, frame, (x) =>
       x === this.#asked?.x ? this.#asked.connection : this.tally.live[x]?.spooled?.connection,
     );
-    return this.#write(frame, this.#salt());
+    const seq = this.#write(frame, this.#salt());
+    if (frame.k === "session.start") this.tally.join = beginJoin(frame);
+    else if (this.tally.join)
+      for (const joined of joinFrame(this.tally.join, frame)) this.#write(joined, this.#salt());
+    return seq;
+  }
+
+  /** Writes what is left of the join, before the last frame. */
+  endJoin(): void {
+    if (this.tally.join) for (const joined of endJoin(this.tally.join)) this.#write(joined, this.#salt());
   }
 
   /**

@@ -7,6 +7,7 @@ export async function keyed(
   pseudonym: (text: string) => Promise<string>,
 ): Promise<readonly Content[]> {
   const digestOf = (sha256: string) => pseudonym(`mask ${sha256}`);
+  const inputOf = (sha256: string) => pseudonym(`input ${sha256}`);
   return Promise.all(
     content.map(async (frame): Promise<Content> => {
       if (frame.k === "mask") return { ...frame, digest: await digestOf(frame.digest) };
@@ -20,6 +21,10 @@ export async function keyed(
         );
         return { ...frame, items: await Promise.all(items) };
       }
+      if (frame.k === "mcp" && frame.input !== undefined)
+        return { ...frame, input: await inputOf(frame.input) };
+      if (frame.k === "hook" && frame.claims?.of === "mcp.tools/call")
+        return { ...frame, claims: { ...frame.claims, input: await inputOf(frame.claims.input) } };
       if (frame.k !== "git" || !frame.findings) return frame;
       const found = await Promise.all(
         frame.findings.found.map(async (one) => ({ ...one, digest: await digestOf(one.digest) })),

@@ -78,7 +78,7 @@ const SHAPES = {
     ),
   }),
   llm: v.looseObject({ x: Text, dir: v.picklist(["c2s", "s2c"]) }),
-  mcp: v.looseObject({ x: Text, dir: v.picklist(["c2s", "s2c"]) }),
+  mcp: v.looseObject({ x: Text, dir: v.picklist(["c2s", "s2c"]), input: v.optional(Text) }),
   catalogue: v.looseObject({
     x: Text,
     items: v.optional(v.array(v.looseObject({ at: Count, name: Text, digest: Digest }))),
@@ -109,7 +109,22 @@ const SHAPES = {
     text: v.optional(Text),
     standing: v.optional(v.looseObject({ standing: Text, scope: Text, until: Text, by: v.array(PERSON) })),
   }),
-  hook: v.looseObject({ x: Text, event: Text }),
+  hook: v.looseObject({
+    x: Text,
+    event: Text,
+    claims: v.optional(
+      v.union([
+        v.looseObject({ of: v.literal("mcp.tools/call"), input: Text }),
+        v.looseObject({ of: v.literal("git.push"), count: Count }),
+      ]),
+    ),
+  }),
+  join: v.looseObject({
+    x: Text,
+    of: v.picklist(["mcp.tools/call", "git.push"]),
+    found: v.picklist(["match", "unclaimed", "unseen"]),
+    claim: v.optional(Text),
+  }),
   gap: v.looseObject({ cause: Text, exchanges: v.array(Text), missing: Text }),
   "session.end": v.looseObject({ reason: Text }),
   "session.truncated": v.looseObject({ cause: Text, lastDurable: v.number(), exchanges: v.array(Text) }),

@@ -123,6 +123,7 @@ class Replay {
       case "hold":
       case "approval":
       case "hook":
+      case "join":
         this.#draft(frame.x, place).others.push({ ...place, kind: frame.k, json: { ...frame } });
         break;
       case "data": {

@@ -12,6 +12,7 @@ import { reportUnstamped } from "./log/timestamps.ts";
 import { checkRetention } from "./retention.ts";
 import { type Erasure, type OwnKey, openerFor } from "./sealed/opener.ts";
 import { verifyFrames } from "./tape/frames.ts";
+import { reportReasons } from "./tape/joins.ts";
 
 export type SessionPlace = {
   /** Whose folder it is; undefined when only the seal can say. */
@@ -73,6 +74,7 @@ export async function verifySession(context: Context, place: SessionPlace): Prom
   const { predicate } = last.statement;
   if (isTerminal(predicate)) reportUnstamped(context, last.object, last.stamped);
   else reportOpen(context, last.object, predicate, folder);
+  if (isTerminal(predicate)) reportReasons(predicate, last.object, report);
   checkNames(context, place, predicate);
   if (context.retention) await checkRetention(context, place, predicate);
   const own = openerFor(context, folder || last.object, predicate, place.key, place.erasure);

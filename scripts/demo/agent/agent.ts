@@ -47,7 +47,12 @@ export async function agentSession(options: AgentOptions): Promise<string> {
   say(`> ${prompt}`);
   await tellHook(working, "beforeSubmitPrompt", { prompt, attachments: [] });
   await askModel(working, options.secret);
-  await callTool(working, "find_issue", { words: "greet people" });
+  const issue = { words: "greet people" };
+  await tellHook(working, "beforeMCPExecution", {
+    tool_name: "find_issue",
+    tool_input: JSON.stringify(issue),
+  });
+  await callTool(working, "find_issue", issue);
   await git(options.directory, "clone", `${options.upstream}/team/app.git`);
   await readNot(working, join(work, ".env"));
   writeFileSync(join(work, "greeting.txt"), "hello\n");
@@ -107,7 +112,8 @@ interface Git {
 }
 
 /** The token goes to the gateway's address only. */
-function configure(options: AgentOptions, { conversation }: Working): Git {
+function configure(options: AgentOptions, working: Working): Git {
+  const { conversation } = working;
   const { directory, gateway, upstream, token, say } = options;
   mkdirSync(directory, { recursive: true });
   const config = join(directory, "gitconfig");
@@ -118,12 +124,18 @@ function configure(options: AgentOptions, { conversation }: Working): Git {
   ];
   writeFileSync(config, `${settings.join("\n")}\n`, { mode: 0o600 });
   const env = gitEnvironment(directory, config);
+  const start = async (cwd: string, args: string[]) => {
+    const command = `git ${args.map(quoted).join(" ")}`;
+    say(`$ ${command}`);
+    const { permission, user_message } = await tellHook(working, "beforeShellExecution", { command, cwd });
+    if (permission !== "allow") throw new Error(`${command} was not allowed: ${user_message}`);
+  };
   const git = async (cwd: string, ...args: string[]) => {
-    say(`$ git ${args.map(quoted).join(" ")}`);
+    await start(cwd, args);
     await run("git", args, { cwd, env });
   };
   const refused = async (cwd: string, why: string, ...args: string[]) => {
-    say(`$ git ${args.map(quoted).join(" ")}`);
+    await start(cwd, args);
     const { code, err } = await tryRun("git", args, { cwd, env });
     const rejected = err.split("\n").find((line) => line.includes("[remote rejected]"));
     if (code === 0 || !rejected?.includes(why))

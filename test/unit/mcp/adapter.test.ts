@@ -67,6 +67,7 @@ test("a call is decided upon by its tool, with its arguments' scalars by their p
   expect(frames).toEqual([
     {
       k: "mcp",
+      input: expect.stringMatching(/^[0-9a-f]{64}$/),
       dir: "c2s",
       read: "all",
       messages: [{ id: 7, method: "tools/call", name: "create_issue", size: expect.any(Number) }],

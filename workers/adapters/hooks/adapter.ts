@@ -37,8 +37,8 @@ export const hooksAdapter: Adapter<HookOperation, Told> = {
     } catch (flaw) {
       return { operation: { kind: "unknown" }, outgoing, body, reading: "text", flaw };
     }
-    const { question, operation } = questionOf(told, connection);
-    const frame = { k: "hook", event: told.event, ...told.frame } as const;
+    const { question, operation, claims } = questionOf(told, connection);
+    const frame = { k: "hook", event: told.event, ...told.frame, ...(claims && { claims }) } as const;
     return {
       operation,
       questions: [question],

@@ -15,7 +15,14 @@ export type About =
       readonly tool: string;
       readonly size?: number;
     }
-  | { readonly action: "mcp.call"; readonly tool: string; readonly server?: McpServer; readonly input: Flat }
+  | {
+      readonly action: "mcp.call";
+      readonly tool: string;
+      readonly server?: McpServer;
+      readonly input: Flat;
+      /** Of the tool and its whole input. */
+      readonly digest: string;
+    }
   | { readonly action: "mcp.result"; readonly tool: string; readonly server?: McpServer }
   | { readonly action: "tool.use"; readonly tool: string; readonly input: Flat }
   | { readonly action: "tool.result"; readonly tool: string }

@@ -1,5 +1,6 @@
 /** What policy is asked about a hook's event, in the terms of its schema; and what its operation says. */
 import type { Connection } from "#durable/format/connection.ts";
+import type { Claim } from "#durable/format/join/claim.ts";
 import type { HookOperation } from "#durable/format/operation.ts";
 import {
   type ContextValue,
@@ -14,15 +15,20 @@ import { readCommand } from "./shell/command.ts";
 const ABOUT_MAX = 500;
 
 type Context = Record<string, ContextValue>;
-type Asked = { readonly resource: Resource; readonly context: Context; readonly about?: string };
+type Asked = {
+  readonly resource: Resource;
+  readonly context: Context;
+  readonly about?: string;
+  readonly claims?: Claim;
+};
 
 export function questionOf(
   told: HookEvent,
   { name, kind }: Connection,
-): { readonly question: Question; readonly operation: HookOperation } {
+): { readonly question: Question; readonly operation: HookOperation; readonly claims?: Claim } {
   const { event, about, frame } = told;
   const connection: Resource = { type: "Connection", id: name, attrs: { kind } };
-  const { resource, context, about: subject } = asked(told, connection);
+  const { resource, context, about: subject, claims } = asked(told, connection);
   const operation: HookOperation = {
     kind: about.action,
     event,
@@ -32,6 +38,7 @@ export function questionOf(
   return {
     question: { part: "", action: about.action, resource, context: { ...context, ...model } },
     operation,
+    ...(claims && { claims }),
   };
 }
 
@@ -52,7 +59,10 @@ function asked({ about, place }: HookEvent, connection: Resource): Asked {
       const server = about.action === "mcp.call" ? about.server : undefined;
       const { scalars, all } = about.input;
       const context = { arguments: scalars, ...(!all && { inspected: false }) };
-      return { resource: toolOf(connection, server, about.tool), context, about: about.tool };
+      const claims =
+        about.action === "mcp.call" ? ({ of: "mcp.tools/call", input: about.digest } as const) : undefined;
+      const resource = toolOf(connection, server, about.tool);
+      return { resource, context, about: about.tool, ...(claims && { claims }) };
     }
     case "mcp.result":
     case "tool.result": {
@@ -105,7 +115,8 @@ function shell(
     ...(!parsed && { inspected: false }),
     ...(sandbox !== undefined && { sandbox }),
   };
-  return { resource, context, about: line.programs.join(" ") };
+  const claims = line.pushes > 0 ? ({ of: "git.push", count: line.pushes } as const) : undefined;
+  return { resource, context, about: line.programs.join(" "), ...(claims && { claims }) };
 }
 
 function toolOf(connection: Resource, server: McpServer | undefined, tool: string): Resource {

@@ -6,6 +6,7 @@ import { readingOf } from "#workers/mask/reading.ts";
 import { peek } from "#workers/wire/body.ts";
 import { requestHeaders } from "#workers/wire/headers.ts";
 import { heardFrom } from "#workers/wire/json/heard.ts";
+import { inputDigest } from "#workers/wire/json/input-digest.ts";
 import { isObject, type JsonObject, parseJson } from "#workers/wire/json/strict.ts";
 import type { Adapter, Flawed, Hearing, Incoming, Inspected } from "../adapter.ts";
 import { definedCall, ownCall, type Said } from "./catalogue/call.ts";
@@ -48,9 +49,11 @@ export const mcpAdapter: Adapter<McpOperation> = {
     checkMirrors(request.headers, message);
     const said: Said = { message, json: json as JsonObject, bytes: body.bytes, headers };
     if (message.kind !== "mcp.tools/call") return inspectedOf(said, incoming);
+    // By the name that the agent knows it by, as its hooks tell of it.
+    const input = inputDigest(message.name ?? "", message.params["arguments"]);
     const own = ownCall(said, connection.prefix);
-    if (own instanceof Refusal) return { ...inspectedOf(said, incoming), flaw: own };
-    return definedCall(inspectedOf(own, incoming), own, incoming);
+    if (own instanceof Refusal) return { ...inspectedOf(said, incoming, input), flaw: own };
+    return definedCall(inspectedOf(own, incoming, input), own, incoming);
   },
 
   patience: ({ operation: { kind } }) => (HELD.has(kind) ? HOLD_SECONDS : undefined),
@@ -71,6 +74,7 @@ const HELD: ReadonlySet<string> = new Set(["mcp.tools/call", "mcp.resources/read
 function inspectedOf(
   { message, json, bytes, headers }: Said,
   { request, connection }: Incoming,
+  input?: string,
 ): McpInspected {
   const { params, ...said } = message;
   const operation: McpOperation = { ...said, ...versionOf(request.headers) };
@@ -79,7 +83,9 @@ function inspectedOf(
     questions: questionsOf(operation, connection, params, bytes.byteLength),
     outgoing: { method: "POST", path: "/", headers },
     body: { kind: "whole", bytes },
-    frames: [{ k: "mcp", dir: "c2s", read: "all", messages: [summaryOf(json)] }],
+    frames: [
+      { k: "mcp", dir: "c2s", read: "all", messages: [summaryOf(json)], ...(input !== undefined && { input }) },
+    ],
     reading: "json",
     hearing,
     content: boundContent(message.method, params),

@@ -1,6 +1,7 @@
 /** JSON-RPC 2.0 as MCP uses it: one message a request, decoded without trusting it. */
 import type { McpAction, McpMessage } from "#durable/format/operation.ts";
 import { Refusal } from "#durable/format/refusal.ts";
+import { ordered } from "#workers/wire/json/ordered.ts";
 import { isObject, type Json, type JsonObject, textOf } from "#workers/wire/json/strict.ts";
 
 export type Message = {
@@ -108,13 +109,6 @@ function decoded(field: string): string | undefined {
 export function boundContent(method: string, params: JsonObject): string {
   const { _meta: _, ...given } = params;
   return JSON.stringify([method, ordered(given)]);
-}
-
-export function ordered(json: Json): Json {
-  if (Array.isArray(json)) return json.map(ordered);
-  if (!isObject(json)) return json;
-  const members = Object.entries(json).toSorted(([a], [b]) => (a < b ? -1 : Number(a > b)));
-  return Object.fromEntries(members.map(([name, value]) => [name, ordered(value)]));
 }
 
 /** A message as a frame says it. */

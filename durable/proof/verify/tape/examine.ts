@@ -97,7 +97,7 @@ class Slimming {
       case "decision":
         return { frame: slimDecision(frame) };
       case "mcp":
-        return { frame: { k: "mcp", x: frame.x, dir: frame.dir, read: frame.read, messages: [] } };
+        return { frame: slimMcp(frame) };
       case "llm":
         return { frame: slimLlm(frame) };
       case "session.start":
@@ -107,6 +107,7 @@ class Slimming {
       case "hold":
       case "approval":
       case "hook":
+      case "join":
       case "gap":
       case "session.end":
       case "session.truncated":
@@ -135,9 +136,19 @@ const slimDecision = (frame: Frame & { readonly k: "decision" }): Frame => ({
 function slimRequest(frame: Frame & { readonly k: "request" }): Frame {
   const { k, x, operation } = frame;
   const headers = frame.headers.filter(([name]) => name.toLowerCase() === "content-encoding");
-  const asked = operation.kind === PUSH ? operation : ({ kind: "unknown" } as const);
+  const kept = operation.kind === PUSH || operation.kind === "git.refs";
+  const asked = kept ? operation : ({ kind: "unknown" } as const);
   return { k, x, connection: "", operation: asked, method: "", path: "", headers };
 }
+
+const slimMcp = ({ k, x, dir, read, input }: Frame & { readonly k: "mcp" }): Frame => ({
+  k,
+  x,
+  dir,
+  read,
+  messages: [],
+  ...(input !== undefined && { input }),
+});
 
 const slimResponse = ({ k, x, status, refusal }: Frame & { readonly k: "response" }): Frame => ({
   k,

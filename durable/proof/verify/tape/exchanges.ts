@@ -72,7 +72,8 @@ export class Exchanges {
       case "mask":
       case "hold":
       case "approval":
-      case "hook": {
+      case "hook":
+      case "join": {
         const exchange = this.#live.get(frame.x);
         if (exchange) seeIn(exchange, frame, exchange.excused ? () => undefined : say);
         else say("exchange_order", `a ${frame.k} frame before the request of ${frame.x}`);
@@ -122,7 +123,8 @@ type Within = Extract<
       | "mask"
       | "hold"
       | "approval"
-      | "hook";
+      | "hook"
+      | "join";
   }
 >;
 type Say = (code: Parameters<Report>[0], message: string) => void;
@@ -163,6 +165,7 @@ function seeIn(exchange: Exchange, frame: Within, say: Say): void {
     case "definition":
     case "mask":
     case "hook":
+    case "join":
       break;
   }
 }

@@ -11,6 +11,7 @@ import type { Context } from "../context.ts";
 import { isTerminal, type StoredHead } from "../heads.ts";
 import type { Examined, Step } from "./examine.ts";
 import { Exchanges } from "./exchanges.ts";
+import { Joins } from "./joins.ts";
 import { Pushes } from "./pushes.ts";
 import { type Counts, count, emptyCounts, REFUSED_GAP } from "./tally.ts";
 
@@ -50,6 +51,7 @@ class FramePass {
   readonly #heads: ReadonlyMap<number, readonly StoredHead[]>;
   readonly #exchanges: Exchanges;
   readonly #pushes: Pushes;
+  readonly #joins: Joins;
   readonly #tree = new Range();
   /** The tree can no longer be built: a segment is gone, and the head does not say enough of it. */
   #broken = false;
@@ -68,6 +70,9 @@ class FramePass {
     this.#heads = Map.groupBy(heads, ({ statement }) => statement.predicate.head.size);
     this.#exchanges = new Exchanges(context.report);
     this.#pushes = new Pushes(context.report, context.packMax);
+    this.#joins = new Joins(context.report);
+    // A session that began before there was a join has none in its frames.
+    if (isTerminal(last.statement.predicate) && !last.statement.predicate.completeness) this.#joins.skip();
   }
 
   async take(object: string, entry: SegmentEntry, { found, stretches }: Examined, chunks: Chunks) {
@@ -97,8 +102,10 @@ class FramePass {
     this.#checkPlace(object, step);
     this.#pushes.see(frame, bytes, seq, object);
     if (frame?.k === "decision") this.#policy = frame.set;
-    if (frame) this.#exchanges.see(frame, seq, object);
-    else this.#loseTrack();
+    if (frame) {
+      this.#exchanges.see(frame, seq, object);
+      this.#joins.see(frame, seq, object);
+    } else this.#loseTrack();
     if (frame?.k === "gap" && frame.cause !== REFUSED_GAP)
       this.#context.report("session_gap", object, `frame ${seq}: ${frame.cause}: ${frame.missing}`);
   }
@@ -112,6 +119,7 @@ class FramePass {
     if (!this.#partial && end !== expected)
       report("frame_place", object, `the last frame is ${end ?? "not there"}, not ${expected}`);
     this.#exchanges.finish(predicate.status === "closed", object);
+    if (!this.#partial) this.#joins.finish(predicate, this.#last.object);
     for (const { name, digest } of subject) {
       const id = digest["gitCommit"];
       if (id !== undefined) this.#pushes.checkSubject(this.#last.object, name, id);
@@ -129,6 +137,7 @@ class FramePass {
   #loseTrack(): void {
     this.#exchanges.skip();
     this.#pushes.skip();
+    this.#joins.skip();
   }
 
   #checkTime(object: string, { at, seq }: Step): void {

@@ -38,6 +38,7 @@ export function count(counts: Counts, frame: Frame | undefined): void {
     case "hold":
     case "approval":
     case "hook":
+    case "join":
     case "session.end":
     case "session.truncated":
       break;

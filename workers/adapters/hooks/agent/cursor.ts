@@ -1,5 +1,6 @@
 /** Cursor's hook events, as its documentation has them. Every event says what it must; more may be there. */
 import * as v from "valibot";
+import { inputDigest } from "#workers/wire/json/input-digest.ts";
 import { scalarsOf } from "#workers/wire/json/scalars.ts";
 import { type Json, type JsonObject, parseJson } from "#workers/wire/json/strict.ts";
 import type { About, HookEvent, McpServer, Place } from "../event.ts";
@@ -131,7 +132,8 @@ const mcp =
       asText === undefined || asText === ""
         ? {}
         : parseJson(new TextEncoder().encode(asText), `tool_input of ${event}`);
-    return { about: { action, ...known, input: scalarsOf(given) }, sizes, tool };
+    const digest = inputDigest(tool, given);
+    return { about: { action, ...known, input: scalarsOf(given), digest }, sizes, tool };
   };
 
 function serverOf(told: v.InferOutput<typeof Mcp>): McpServer | undefined {

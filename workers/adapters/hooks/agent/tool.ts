@@ -1,5 +1,6 @@
 /** What an agent's tool is about to do, or did, as actions of policy: by its name and input. */
 import { Refusal } from "#durable/format/refusal.ts";
+import { inputDigest } from "#workers/wire/json/input-digest.ts";
 import { scalarsOf } from "#workers/wire/json/scalars.ts";
 import { isObject, type Json, type JsonObject, objectsOf, textOf } from "#workers/wire/json/strict.ts";
 import type { About, McpServer, Place } from "../event.ts";
@@ -33,7 +34,8 @@ export function aboutUse(tool: string, input: Json, place: Place): About {
   if (STARTERS.has(tool)) return { action: "agent.start", type: textOf(given["subagent_type"]) ?? "" };
   if (tool === "WebFetch") return aboutFetch(textOf(given["url"]) ?? "");
   const mcp = mcpOf(tool);
-  if (mcp) return { action: "mcp.call", ...mcp, input: scalarsOf(input) };
+  if (mcp)
+    return { action: "mcp.call", ...mcp, input: scalarsOf(input), digest: inputDigest(mcp.tool, input) };
   return { action: "tool.use", tool, input: scalarsOf(input) };
 }
 

@@ -14,6 +14,8 @@ export type CommandLine = {
   /** Words that may be paths, as they stand there, and files it reads or writes by redirection. */
   readonly paths: readonly string[];
   readonly hosts: readonly string[];
+  /** How often `git push` stands in it: what runs in a loop stands there once. */
+  readonly pushes: number;
 };
 
 const LETTERS_MAX = 64 * 1024;
@@ -54,6 +56,7 @@ class Reading {
   readonly #writes = new Set<string>();
   readonly #paths = new Set<string>();
   readonly #hosts = new Set<string>();
+  readonly #pushes = new Set<Spoken>();
 
   lose(): void {
     this.#parsed = false;
@@ -65,7 +68,7 @@ class Reading {
     const [programs = [], words = [], writes = [], paths = [], hosts = []] = sets.map((set) =>
       [...set].slice(0, WORDS_MAX),
     );
-    return { parsed: this.#parsed, programs, words, writes, paths, hosts };
+    return { parsed: this.#parsed, programs, words, writes, paths, hosts, pushes: this.#pushes.size };
   }
 
   script(text: string, depth: number): void {
@@ -117,6 +120,7 @@ class Reading {
       rest.map(({ text }) => text),
     ))
       this.#hosts.add(host);
+    if (program === "git" && subcommandOf(rest) === "push") this.#pushes.add(first);
     if (SHELLS.has(program)) this.#shell(rest, depth);
     if (READERS.has(program)) this.#told(rest.map(({ text }) => text).join(" "), rest, depth);
     if (program === "env" && rest.some(({ text }) => /^(?:-\w*S|--split-string)/.test(text))) this.lose();
@@ -161,4 +165,18 @@ class Reading {
     const assigned = /^\w+=(.+)$/.exec(text)?.[1];
     if (assigned !== undefined) this.#paths.add(assigned);
   }
+}
+
+/** Options of `git` itself whose value is a word of its own. */
+const VALUED: ReadonlySet<string> = new Set(
+  "-C -c --git-dir --work-tree --namespace --super-prefix --config-env".split(" "),
+);
+
+function subcommandOf(words: readonly Spoken[]): string | undefined {
+  for (let at = 0; at < words.length; at++) {
+    const text = words[at]?.text ?? "";
+    if (VALUED.has(text)) at += 1;
+    else if (!text.startsWith("-")) return text;
+  }
+  return undefined;
 }

@@ -6,7 +6,7 @@ import type { Definition, Known } from "#durable/format/catalogue/definition.ts"
 import { hide } from "#workers/mask/hide.ts";
 import type { Rules } from "#workers/mask/pattern/scan.ts";
 import { isObject, type Json, type JsonObject } from "#workers/wire/json/strict.ts";
-import { ordered } from "../message.ts";
+import { ordered } from "#workers/wire/json/ordered.ts";
 
 /** What an item of a list comes to: the same for two that mean the same. */
 export function canonical(value: JsonObject): Pick<Definition, "digest" | "text"> {
