@@ -112,9 +112,19 @@ export class SessionTape {
   /** Writes now, in order, and returns when it is durable. Throws when it cannot be: nothing of it was kept. */
   async record(write: (writer: FrameWriter) => void): Promise<void> {
     const owed = this.#sayOwed();
+    const unclaimed = this.tally.join?.unclaimed;
     write(this.#writer);
     await this.settled();
+    this.#tellUnclaimed(unclaimed);
     if (owed) await this.#settle(owed);
+  }
+
+  /** Operators hear at once of an agent that acts while its hooks are silent, not only at the session's end. */
+  #tellUnclaimed(before = 0): void {
+    const { join } = this.tally;
+    if (!join || join.unclaimed <= before || !(join.conversation || join.hooks > 0)) return;
+    const code = join.hooks === 0 ? "hooks_missing" : "not_claimed";
+    alert(code, { session: this.#around.session, unclaimed: join.unclaimed, hooks: join.hooks });
   }
 
   /** Says what was lost, before anything else is written; once for each writer. */

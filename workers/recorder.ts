@@ -27,6 +27,7 @@ import type {
 } from "#workers/contract/recorder.ts";
 import { bodyClaims, mintClearance, openClearance } from "#workers/vault/clearance.ts";
 import { type Env, recorderEnv } from "./env.ts";
+import { Claims, calledIn, claimIn } from "./recorder/claims.ts";
 import { keyed } from "./recorder/keyed.ts";
 import { spentSentence } from "./recorder/meter.ts";
 import { policyInUse } from "./recorder/policy-in-use.ts";
@@ -36,6 +37,9 @@ import { isOf, NODE_OPENING, sessionFor, unopened } from "./session-for.ts";
 
 /** How long egress may take to begin: a clearance is for now, not for later. */
 const CLEARANCE_MS = 60_000;
+
+/** One for the isolate: every hook and every call comes through it. */
+const claims = new Claims();
 
 export class Append extends WorkerEntrypoint<Env> implements AppendContract {
   async begin(opening: Opening, tape: RequestTape): Promise<Answer<Begun>> {
@@ -48,13 +52,13 @@ export class Append extends WorkerEntrypoint<Env> implements AppendContract {
           ? await meterOf(this.env).begin(x, opening.principal, counted)
           : undefined;
       if (spent) return { no: { code: "rate_limited", message: spentSentence(spent), later: spent.later } };
-      const begun = await sessionFor(
-        this.env,
+      const begun = await this.#begun(
         { ...opening, ...meterOf(this.env).bounds(opening.principal) },
         (session, stub, introduction) =>
           owing(session, x, async () =>
             stub.begin(session, introduction, { ...tape, content: await this.#keyed(tape.content) }),
           ),
+        tape,
       );
       if ("no" in begun) {
         await meterOf(this.env).undo(x);
@@ -70,6 +74,28 @@ export class Append extends WorkerEntrypoint<Env> implements AppendContract {
         return no("malformed", "a spooled body is decided upon when all of it is there");
       return cleared(this.env, session, tape.x, tape, bodyClaims(body));
     });
+  }
+
+  /** In the session that it says, or that a hook has claimed it for, or of its own client. */
+  async #begun(
+    opening: Opening,
+    begin: Parameters<typeof sessionFor>[2],
+    { content, decision }: RequestTape,
+  ): ReturnType<typeof sessionFor> {
+    const by = opening.principal;
+    const input = (opening.conversation ?? opening.session) ? undefined : calledIn(content);
+    const claimed = input === undefined ? undefined : claims.sessionOf(by, input, Date.now());
+    if (input !== undefined && claimed) {
+      const led = await sessionFor(this.env, { ...opening, session: claimed }, begin);
+      if ("ok" in led) claims.take(by, input, claimed);
+      if (!("no" in led) || led.no.code !== "session_ended") return led;
+      claims.end(by, input, claimed);
+    }
+    const begun = await sessionFor(this.env, opening, begin);
+    const claim = claimIn(content);
+    if ("ok" in begun && claim && decision?.verdict !== "deny")
+      claims.stand(by, claim.input, { ...begun.ok, event: claim.event }, Date.now());
+    return begun;
   }
 
   async decide(session: SessionId, x: ExchangeId, tape: DecisionTape): Promise<Answer<Begun>> {

@@ -68,6 +68,8 @@ export function joinFrame(join: Join, frame: Frame): readonly JoinFrame[] {
     case "git":
     case "llm":
     case "mask":
+    case "catalogue":
+    case "definition":
     case "hold":
     case "approval":
     case "gap":

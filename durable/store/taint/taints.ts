@@ -5,6 +5,8 @@ import type { No } from "#durable/format/tape.ts";
 /** More than any policy names; what comes after them is dropped, and one name says so. */
 const TAINTS_MAX = 200;
 export const TAINTS_FULL = "and-more";
+/** An agent's hook has spoken. */
+const HOOKED = "seen:hooks";
 
 type Held = { taints?: readonly string[] };
 
@@ -19,9 +21,10 @@ export function staleness(held: Held, known: readonly string[]): { readonly no: 
 
 /**
  * What a frame says of the session from now on: an exchange that is let through, the policies' `@taint` and which
- * connection it uses (`used:<connection>`); a mask, that its kind of thing was there (`found:<detector>`).
+ * connection it uses (`used:<connection>`); a mask, that its kind of thing was there (`found:<detector>`); a hook, that there are some (`seen:hooks`).
  */
 export function taint(held: Held, frame: Frame, connectionOf: (x: string) => string | undefined): void {
+  if (frame.k === "hook") add(held, [HOOKED]);
   if (frame.k === "mask") add(held, [`found:${frame.detector}`]);
   if (frame.k !== "decision" || frame.verdict !== "allow") return;
   const connection = connectionOf(frame.x);

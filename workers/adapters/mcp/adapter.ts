@@ -84,7 +84,13 @@ function inspectedOf(
     outgoing: { method: "POST", path: "/", headers },
     body: { kind: "whole", bytes },
     frames: [
-      { k: "mcp", dir: "c2s", read: "all", messages: [summaryOf(json)], ...(input !== undefined && { input }) },
+      {
+        k: "mcp",
+        dir: "c2s",
+        read: "all",
+        messages: [summaryOf(json)],
+        ...(input !== undefined && { input }),
+      },
     ],
     reading: "json",
     hearing,

@@ -5,8 +5,8 @@ import type { DefinitionFrame } from "#durable/format/catalogue/catalogue.ts";
 import type { Definition, Known } from "#durable/format/catalogue/definition.ts";
 import { hide } from "#workers/mask/hide.ts";
 import type { Rules } from "#workers/mask/pattern/scan.ts";
-import { isObject, type Json, type JsonObject } from "#workers/wire/json/strict.ts";
 import { ordered } from "#workers/wire/json/ordered.ts";
+import { isObject, type Json, type JsonObject } from "#workers/wire/json/strict.ts";
 
 /** What an item of a list comes to: the same for two that mean the same. */
 export function canonical(value: JsonObject): Pick<Definition, "digest" | "text"> {
