@@ -101,6 +101,21 @@ const COMMANDS: Readonly<Record<string, Command>> = {
     does: "an MCP server over stdio, for agents that speak nothing else, that is a connection of the gateway",
     load: async () => (await import("./mcp/mcp.ts")).mcp,
   },
+  token: {
+    usage: "token [keep] [--console] [--json]",
+    does: "who the token is for that this machine keeps; keep reads another on standard input",
+    load: async () => (await import("./token/token.ts")).token,
+  },
+  logout: {
+    usage: "logout [--json]",
+    does: "forget the tokens that this machine keeps",
+    load: async () => (await import("./token/token.ts")).logout,
+  },
+  credential: {
+    usage: "credential get|store|erase [--gateway URL]",
+    does: "git's credential helper: the kept token, for the gateway alone",
+    load: async () => (await import("./token/credential.ts")).credential,
+  },
   keys: {
     usage:
       "keys init|show|rotate ORIGIN|share [--to age1…,…] [--identity FILE] [ID…] [--config steno.toml] [--json]",

@@ -83,6 +83,10 @@ function host(raw: Env): Answer {
     hold: env.hold,
     authenticate,
     issuers: env.settings.issuers.map(({ issuer }) => issuer),
+    connections: env.settings.connections.map(({ name, kind }) => {
+      const upstream = env.settings.remotes?.[name];
+      return { name, kind, ...(upstream !== undefined && { upstream }) };
+    }),
   });
   return async (request, ctx) => {
     const { stallSeconds } = env.settings;

@@ -1,9 +1,7 @@
 /** A running gateway as the command line calls it: where it is, with which token, and what its no means. */
-import { readFileSync, statSync } from "node:fs";
-import { homedir } from "node:os";
-import { join } from "node:path";
 import * as v from "valibot";
 import { reason } from "#scripts/config/finding.ts";
+import { keptGateway, keptPath, keptToken, usableToken } from "#scripts/token/kept.ts";
 import { oneLine, type Terminal } from "./terminal.ts";
 
 /** `agents` speaks for oneself; `console` is for auditors and admins, with a token of its own. */
@@ -36,14 +34,20 @@ export class Refused extends Error {
 }
 
 /** Throws, in one clear sentence, when the URL or the token is missing or cannot be used. */
-export function target(socket: Socket, flag: string | undefined, env: Terminal["env"]): Target {
+export const target = (socket: Socket, flag: string | undefined, env: Terminal["env"]): Target => ({
+  base: baseOf(socket, flag, env),
+  token: tokenFor(socket, env),
+});
+
+/** Where a socket is: the flag, the environment, for agents what is kept, the default. Throws when that is no URL. */
+export function baseOf(socket: Socket, flag: string | undefined, env: Terminal["env"]): URL {
   const { url, at, flag: name } = SOCKETS[socket];
-  const text = flag ?? env[url] ?? at;
+  const kept = socket === "agents" ? keptGateway(env) : undefined;
+  const text = flag ?? (env[url] || kept) ?? at;
   const base = URL.canParse(text) ? new URL(text) : undefined;
-  if (base?.protocol !== "http:" && base?.protocol !== "https:") {
-    throw new Error(`${flag === undefined ? url : name} is not a URL that starts with http:// or https://`);
-  }
-  return { base, token: tokenFor(socket, env) };
+  if (base?.protocol === "http:" || base?.protocol === "https:") return base;
+  const from = flag !== undefined ? name : env[url] ? url : keptPath(env, "gateway");
+  throw new Error(`${from} is not a URL that starts with http:// or https://`);
 }
 
 /** Asks, and gives the JSON of a good answer. Throws `Refused`, or a plain error when there is no good answer. */
@@ -63,53 +67,19 @@ export async function ask(
   throw refused ? new Refused(told) : new Error(told);
 }
 
-/** Where tokens are kept, mode 0600. */
-export function configDirectory(env: Terminal["env"]): string {
-  const home = env["HOME"] ?? homedir();
-  switch (process.platform) {
-    case "darwin":
-      return join(home, "Library", "Application Support", "steno");
-    case "win32":
-      return join(env["APPDATA"] ?? join(home, "AppData", "Roaming"), "steno");
-    default:
-      return join(env["XDG_CONFIG_HOME"] || join(home, ".config"), "steno");
-  }
-}
-
 function tokenFor(socket: Socket, env: Terminal["env"]): string {
   const { tokens, files } = SOCKETS[socket];
   for (const name of tokens) {
     const value = env[name]?.trim();
-    if (value) return usable(value, name);
+    if (value) return usableToken(value, name);
   }
-  const directory = configDirectory(env);
   for (const file of files) {
-    const token = kept(join(directory, file));
+    const token = keptToken(env, file);
     if (token !== undefined) return token;
   }
   throw new Error(
-    `there is no token: set ${tokens[0]}, or keep it in ${join(directory, files[0])} with mode 0600`,
+    `there is no token: set ${tokens[0]}, or keep it in ${keptPath(env, files[0])} with mode 0600`,
   );
-}
-
-function kept(path: string): string | undefined {
-  let text: string;
-  try {
-    const { mode } = statSync(path);
-    if (process.platform !== "win32" && (mode & 0o077) !== 0) {
-      throw new Error(`${path} can be read by others: chmod 600 it, and ask for a new token`);
-    }
-    text = readFileSync(path, "utf8").trim();
-  } catch (cause) {
-    if (cause instanceof Error && "code" in cause && cause.code === "ENOENT") return undefined;
-    throw cause;
-  }
-  return usable(text, path);
-}
-
-function usable(token: string, from: string): string {
-  if (/^[\x21-\x7e]+$/.test(token)) return token;
-  throw new Error(`${from} holds no token`);
 }
 
 async function answer(to: Target, method: string, url: URL, body: object | undefined): Promise<Response> {

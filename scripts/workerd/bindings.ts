@@ -63,8 +63,12 @@ export function settingsOf(service: ServiceName, settings: Settings, digests: Di
           ...(upstream && { host: upstream.host }),
         }),
       );
+      const remotes = settings.connections.flatMap(({ name, kind, upstream }) =>
+        kind === "git" && upstream ? [[name, upstream.base]] : [],
+      );
       return v.parse(GatewaySettings, {
         connections,
+        ...(remotes.length > 0 && { remotes: Object.fromEntries(remotes) }),
         issuers,
         stallSeconds,
         streamSeconds,

@@ -18,10 +18,15 @@ export type SessionParts = {
   readonly authenticate: (request: Request) => Promise<Principal>;
   /** Who signs people in: what MCP's clients are led to. */
   readonly issuers?: readonly string[];
+  /** What there is to connect to. */
+  readonly connections?: readonly Reachable[];
   readonly log?: Log;
   /** How long a body may take. */
   readonly patienceMs?: number;
 };
+
+/** `upstream`, of git: what its remotes are called without the gateway. */
+export type Reachable = { readonly name: string; readonly kind: string; readonly upstream?: string };
 
 type Asked = Context<{ Variables: Variables }>;
 
@@ -39,7 +44,7 @@ const Seen = v.pipe(v.string(), v.regex(/^\d{1,6}$/), v.transform(Number));
 const Wait = v.pipe(Seen, v.maxValue(WAIT_MAX));
 const OpenRequest = v.strictObject({ client: v.optional(Label), conversation: v.optional(Label) });
 
-/** Routes `/v1/sessions`, `/v1/approvals`, `/healthz` and `/readyz`. */
+/** Routes `/v1/sessions`, `/v1/approvals`, `/v1/connections`, `/healthz` and `/readyz`. */
 export function sessionRoutes(parts: SessionParts): App {
   const { append, authenticate } = parts;
   const app: App = new Hono();
@@ -74,6 +79,11 @@ export function sessionRoutes(parts: SessionParts): App {
   app.delete(`${PATH}/:session`, async (context) => {
     const principal = await authenticate(context.req.raw);
     return shown(context, granted(await append.end(principal, sessionOf(context))), 200);
+  });
+  // What one may do with each is asked at every request; that they are there is said to whoever may come at all.
+  app.get("/v1/connections", async (context) => {
+    await authenticate(context.req.raw);
+    return context.json({ connections: parts.connections ?? [] });
   });
   app.get("/v1/approvals/:approval", async (context) => {
     const principal = await authenticate(context.req.raw);

@@ -41,6 +41,8 @@ export const GatewaySettings = v.object({
   holdSeconds: v.number(),
   /** Where people decide, when there is such a place: an approval's id is put behind it. */
   approvalsUrl: v.optional(v.string()),
+  /** By connection, what git's remotes are called without the gateway: clients are told, to lead them here. */
+  remotes: v.optional(v.record(v.string(), v.string())),
 });
 export type GatewaySettings = v.InferOutput<typeof GatewaySettings>;
 

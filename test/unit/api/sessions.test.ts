@@ -5,6 +5,11 @@ import { sessionRoutes } from "#workers/api/sessions.ts";
 import { problem } from "#workers/wire/problem.ts";
 import { ALICE, MINE, OTHERS, Recorder } from "./recorder.ts";
 
+const CONNECTIONS = [
+  { name: "code", kind: "git", upstream: "https://git.example" },
+  { name: "tracker", kind: "mcp" },
+];
+
 let recorder: Recorder;
 let logged: Readonly<Record<string, unknown>>[];
 let app: Hono;
@@ -15,6 +20,7 @@ beforeEach(() => {
   const routes = sessionRoutes({
     append: recorder.append,
     hold: recorder.hold,
+    connections: CONNECTIONS,
     patienceMs: 50,
     log: (line) => logged.push(line),
     authenticate: async (request) => {
@@ -118,11 +124,18 @@ test("nothing is asked of the recorder before the caller is known", async () => 
     ["GET", `/v1/sessions/${MINE}`],
     ["DELETE", `/v1/sessions/${MINE}`],
     ["DELETE", "/v1/sessions/nonsense"],
+    ["GET", "/v1/connections"],
   ] as const) {
     const response = await app.request(path, { method });
     expect(response.status).toBe(401);
     expect(response.headers.get("www-authenticate")).toBe('Bearer realm="steno"');
   }
+  expect(recorder.calls).toEqual([]);
+});
+
+test("whoever may come at all is told what there is to connect to", async () => {
+  const response = await ask("GET", "/v1/connections");
+  expect([response.status, await response.json()]).toEqual([200, { connections: CONNECTIONS }]);
   expect(recorder.calls).toEqual([]);
 });
 
