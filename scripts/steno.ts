@@ -91,6 +91,12 @@ const COMMANDS: Readonly<Record<string, Command>> = {
     does: "what is approved in advance, for a while: what a file of Cedar describes",
     load: async () => (await import("./approvals/standing.ts")).standing,
   },
+  setup: {
+    usage:
+      "setup cursor [--project DIR] [--gateway URL] [--config steno.toml] [--mcp token|oauth|stdio] [--shim sh|node] [--ssh] [--print|--remove] [--json]",
+    does: "point Cursor and its git at the gateway: mcp.json, hooks.json, sandbox.json, git's configuration; or take that back",
+    load: async () => (await import("./setup/setup.ts")).setup,
+  },
   hook: {
     usage: ["hook cursor|claude [EVENT]", "hook --print sh|node"],
     does: "what an agent runs for each hook event, which it reads on standard input; or that program, as one file",

@@ -59,7 +59,7 @@ test.each(marked("sh run"))("the commands at $at do what they say", async ({ bod
   const directory = join(home.path, at.replaceAll(/\W/g, "-"));
   mkdirSync(directory);
   writeFileSync(join(directory, "steno.toml"), marked("toml check")[0]?.body ?? "");
-  const env = { STENO_TOKEN: "example", GIT_CONFIG_GLOBAL: join(directory, "gitconfig") };
+  const env = { STENO_TOKEN: "example", HOME: directory, XDG_CONFIG_HOME: "", GIT_CONFIG_GLOBAL: "" };
   const path = stenoShim(directory);
   const { code, err } = await runBlock("sh", body, { cwd: directory, env, path });
   expect(err).toBe("");

@@ -104,9 +104,7 @@ function announce(running: Running, settings: Settings): void {
     console.log(`archive ${settings.archive.path} (a directory: not WORM)`);
   for (const { name, kind } of settings.connections) console.log(reached(kind, name, gateway));
   if (settings.connections.length > 0) {
-    console.log(
-      "point Cursor's terminal at it: git config --global url.<gateway>/git/<connection>/.insteadOf <upstream>",
-    );
+    console.log(`point Cursor and its git at it: npx steno setup cursor --gateway ${gateway}`);
   }
   console.log("ready");
 }
@@ -124,6 +122,6 @@ function reached(kind: ConnectionKind, name: string, gateway: string): string {
     case "llm":
       return `llm ${name}: base URL ${base}/v1 for OpenAI's clients, ${base} for Anthropic's and Gemini's; the API key is $STENO_TOKEN`;
     case "hooks":
-      return `hooks of ${name}: scripts/hook/shim.sh ${name} <event>, which posts to ${base}`;
+      return `hooks of ${name}: npx steno hook ${name} <event>, which posts to ${base}`;
   }
 }

@@ -6,7 +6,10 @@ import { named, placed, recordText, type SetupRecord } from "./record.ts";
 
 export type Done = { readonly path: string; readonly state: "written" | "removed" | "unchanged" };
 
-export function applySetup({ root, changes, record, meanwhile, then }: Setup, disk: Disk): readonly Done[] {
+export function applySetup(
+  { root, changes, record, meanwhile, afterwards }: Setup,
+  disk: Disk,
+): readonly Done[] {
   const waiting = changes.filter(({ before, after }) => before !== after);
   const directories = new Set(meanwhile.directories);
   const textOf = (one: SetupRecord): string => recordText({ ...one, directories: [...directories] });
@@ -15,19 +18,19 @@ export function applySetup({ root, changes, record, meanwhile, then }: Setup, di
     if (text !== recorded) disk.replace(record.path, text, recorded, 0o644);
     recorded = text;
   };
-  if (then || recorded !== undefined) {
-    const paths = [record.path, ...waiting.flatMap(({ path, after }) => (after === undefined ? [] : [path]))];
-    for (const path of paths.flatMap((each) => missing(dirname(each), disk))) {
-      disk.makeDirectory(path);
-      directories.add(named(root, path));
-    }
+  if (afterwards || recorded !== undefined) {
+    const wanted = waiting.flatMap(({ path, after }) => (after === undefined ? [] : [dirname(path)]));
+    const making = [...new Set([dirname(record.path), ...wanted].flatMap((path) => missing(path, disk)))];
+    for (const path of making) directories.add(named(root, path));
+    for (const path of missing(dirname(record.path), disk)) disk.makeDirectory(path);
     if (waiting.length > 0) say(textOf(meanwhile));
+    for (const path of making) if (!disk.exists(path)) disk.makeDirectory(path);
   }
   for (const { path, before, after, mode } of waiting) {
     if (after !== undefined) disk.replace(path, after, before, mode);
     else if (before !== undefined) disk.remove(path, before);
   }
-  if (then) say(textOf(then));
+  if (afterwards) say(textOf(afterwards));
   else {
     if (recorded !== undefined) disk.remove(record.path, recorded);
     for (const path of [...directories].toReversed()) disk.removeDirectory(placed(root, path));

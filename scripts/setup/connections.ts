@@ -19,9 +19,7 @@ export async function connectionsAt(gateway: Target): Promise<readonly Reachable
   const parsed = v.safeParse(List, await ask(gateway, "GET", "/v1/connections"));
   if (parsed.success) return parsed.output.connections;
   const [issue] = parsed.issues;
-  throw new Error(
-    `the gateway's answer is not understood: ${v.getDotPath(issue) ?? "it"} ${issue.message}`,
-  );
+  throw new Error(`the gateway's answer is not understood: ${v.getDotPath(issue) ?? "it"} ${issue.message}`);
 }
 
 export const connectionsIn = ({ connections }: Settings): readonly Reachable[] =>

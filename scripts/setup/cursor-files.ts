@@ -4,8 +4,8 @@ import type { Node } from "jsonc-parser";
 import type { Shim } from "#scripts/hook/hook.ts";
 import type { Reachable } from "./connections.ts";
 import { shellWord } from "./git-lines.ts";
-import { type Addition, type Json, nodeAt } from "./json-text.ts";
 import { elementName } from "./record.ts";
+import { type Addition, type Json, nodeAt } from "./text/json-text.ts";
 
 /** How MCP servers are reached: with the token of the environment, by signing in, or by a program of ours that has the kept token. */
 export const MCP_WAYS = ["token", "oauth", "stdio"] as const;
@@ -80,14 +80,16 @@ export function hookEntries(root: Node, commandOf: (event: string) => string): W
 
 const asJson = (node: Node): Json =>
   Object.fromEntries(
-    (node.children ?? []).map(({ children }) => [children?.[0]?.value as string, children?.[1]?.value as Json]),
+    (node.children ?? []).map(({ children }) => [
+      children?.[0]?.value as string,
+      children?.[1]?.value as Json,
+    ]),
   );
 
-/** How an agent's shell calls the shim. Never with `//` in it: Cursor's program takes that for a comment. */
-export function shimCommand(shim: Shim, path: string, event: string): Wanted | string {
+/** How an agent's shell calls the shim. No URL may stand in it: Cursor's own program takes `//` for a comment. */
+export function shimCommand(shim: Shim, path: string, event: string): string {
   const word = process.platform === "win32" ? `"${path}"` : shellWord(path);
-  const command = `${shim === "node" ? "node " : ""}${word} cursor ${event}`;
-  return command.includes("//") ? { no: `cannot name ${path}: Cursor takes // for a comment` } : command;
+  return `${shim === "node" ? "node " : ""}${word} cursor ${event}`;
 }
 
 /** The sandbox of commands keeps private addresses closed unless they are allowed. */
@@ -96,13 +98,13 @@ export function sandboxAccess(root: Node, gateway: string): Wanted {
   const version = isIP(host);
   const entry = version === 0 ? host : `${host}/${version === 4 ? 32 : 128}`;
   const listed = (name: "allow" | "deny"): boolean =>
-    nodeAt(root, ["networkPolicy", name])?.children?.some(({ value }) => value === entry || value === host) ===
-    true;
-  if (listed("deny"))
-    return { no: `denies ${entry}, which counts more than to allow it: take that out` };
+    nodeAt(root, ["networkPolicy", name])?.children?.some(
+      ({ value }) => value === entry || value === host,
+    ) === true;
+  if (listed("deny")) return { no: `denies ${entry}, which counts more than to allow it: take that out` };
   if (listed("allow")) return [];
-  const policy = nodeAt(root, ["networkPolicy"]);
+  // A list of what is allowed means that the rest is not.
   const closed: Addition = { at: ["networkPolicy"], key: "default", value: "deny" };
   const open: Addition = { at: ["networkPolicy", "allow"], value: entry };
-  return policy ? [open] : [closed, open];
+  return nodeAt(root, ["networkPolicy", "default"]) ? [open] : [closed, open];
 }

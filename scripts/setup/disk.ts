@@ -38,7 +38,8 @@ export const NODE_DISK: Disk = {
       writeFileSync(next, text, { mode, flag: "wx", flush: true });
       const old = before === undefined ? undefined : statSync(real);
       if (old && process.platform !== "win32") {
-        if (old.uid !== statSync(next).uid || old.gid !== statSync(next).gid) chownSync(next, old.uid, old.gid);
+        if (old.uid !== statSync(next).uid || old.gid !== statSync(next).gid)
+          chownSync(next, old.uid, old.gid);
         chmodSync(next, old.mode & 0o7777);
       } else chmodSync(next, mode);
       unchanged(path, before);

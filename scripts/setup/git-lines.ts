@@ -82,7 +82,9 @@ export function waysAround(
     const [, base, kind] = /^url\.(.*)\.((?:push)?insteadof)$/s.exec(key) ?? [];
     if (base === undefined || kind === undefined || base.startsWith(`${gateway}/git/`)) return [];
     return values
-      .filter((value) => connections.some(({ upstream }) => upstream !== undefined && value.startsWith(upstream)))
+      .filter((value) =>
+        connections.some(({ upstream }) => upstream !== undefined && value.startsWith(upstream)),
+      )
       .map((value) => `${value} is led to ${base} by ${kind}, past the gateway`);
   });
 }

@@ -1,13 +1,11 @@
 /** From files as they are to files as they are to be, or to why not. Changes nothing. */
 import { join } from "node:path";
 import { getNodeValue, type Node } from "jsonc-parser";
+import type { Wanted } from "./cursor-files.ts";
 import type { Disk } from "./disk.ts";
-import { Draft } from "./draft.ts";
-import { add, readObject } from "./json-text.ts";
 import {
   digestOf,
   elementName,
-  type Kind,
   leftOf,
   named,
   parseRecord,
@@ -15,7 +13,8 @@ import {
   type SetupRecord,
   type Written,
 } from "./record.ts";
-import type { Wanted } from "./cursor-files.ts";
+import { Draft } from "./text/draft.ts";
+import { add, readObject } from "./text/json-text.ts";
 
 /** One file. What it is to have: additions to its JSON, lines, or all of it. */
 export type Part = {
@@ -45,7 +44,7 @@ export type Setup = {
   /** What is recorded while the changes are under way: every account that may still be true. */
   readonly meanwhile: SetupRecord;
   /** What is recorded then; undefined when nothing is left. */
-  readonly then: SetupRecord | undefined;
+  readonly afterwards: SetupRecord | undefined;
 };
 
 export type Planned = Setup | { readonly no: readonly string[] };
@@ -63,7 +62,7 @@ export function planSetup(root: string, parts: readonly Part[], gateway: string,
   for (const [path, earlier] of [...accounts].toReversed()) {
     if (parts.some((part) => part.path === path)) continue;
     const before = disk.read(path);
-    const left = leftOf(before, earlier, kindOf(path));
+    const left = leftOf(before, earlier, earlier[0]?.kind ?? "own");
     if ("no" in left) no.push(`${path} ${left.no}`);
     else changes.push({ path, mode: 0o644, before, after: left.text });
   }
@@ -90,13 +89,15 @@ export function planSetup(root: string, parts: readonly Part[], gateway: string,
     changes,
     record: { path: at, before: recorded },
     meanwhile: { ...known, files: [...files, ...(record?.files ?? [])] },
-    then: parts.length === 0 ? undefined : { ...known, files },
+    afterwards: parts.length === 0 ? undefined : { ...known, files },
   };
 }
 
 function sameJson(one: string | undefined, other: string | undefined): boolean {
   const [a, b] = [one, other].map((text) => (text === undefined ? "" : readObject(text)));
-  return typeof a === "object" && typeof b === "object" && sorted(getNodeValue(a)) === sorted(getNodeValue(b));
+  return (
+    typeof a === "object" && typeof b === "object" && sorted(getNodeValue(a)) === sorted(getNodeValue(b))
+  );
 }
 
 /** As text, with the members of every object in the order of their names. */
@@ -106,11 +107,6 @@ const sorted = (value: unknown): string =>
       ? Object.fromEntries(Object.entries(each).toSorted(([a], [b]) => (a < b ? -1 : 1)))
       : each,
   );
-
-const kindOf = (path: string): Kind => {
-  if (path.endsWith(".json")) return "json";
-  return /\bsteno-hook\.\w+$|[\\/]gateway$/.test(path) ? "own" : "lines";
-};
 
 type Made =
   | { readonly after: string | undefined; readonly account: Omit<Written, "path"> | undefined }
@@ -134,12 +130,19 @@ function written(part: Part, left: string | undefined): Made {
         made.push(...added.map((path) => [...path]));
         const { at, key, value } = addition;
         const element = key === undefined ? elementName(value) : undefined;
-        places.push({ at: [...at], ...(key !== undefined && { key }), ...(element !== undefined && { element }) });
+        places.push({
+          at: [...at],
+          ...(key !== undefined && { key }),
+          ...(element !== undefined && { element }),
+        });
       }
       break;
     }
     case "lines":
-      draft.insert(draft.text.length, (draft.text === "" || draft.text.endsWith("\n") ? "" : "\n") + part.text);
+      draft.insert(
+        draft.text.length,
+        (draft.text === "" || draft.text.endsWith("\n") ? "" : "\n") + part.text,
+      );
       break;
     case "own":
       if (left === part.text) return { after: left, account: undefined };
@@ -147,6 +150,8 @@ function written(part: Part, left: string | undefined): Made {
       draft.insert(0, part.text);
   }
   const inserted = draft.inserted().map(({ at, text }) => ({ at, text }));
-  const account = { created: left === undefined, sha256: digestOf(draft.text), inserted, places, made };
+  const { kind } = part;
+  const [sha256, base] = [digestOf(draft.text), digestOf(left ?? "")];
+  const account = { kind, created: left === undefined, sha256, base, inserted, places, made };
   return { after: draft.text, account };
 }

@@ -3,8 +3,8 @@ import { createHash } from "node:crypto";
 import { isAbsolute, join, relative } from "node:path";
 import { getNodeValue } from "jsonc-parser";
 import * as v from "valibot";
-import { type Inserted, without } from "./draft.ts";
-import { type Json, nodeAt, readObject, remove } from "./json-text.ts";
+import { without } from "./text/draft.ts";
+import { type Json, nodeAt, readObject, remove } from "./text/json-text.ts";
 
 const path = v.array(v.string());
 const Piece = v.strictObject({ at: v.pipe(v.number(), v.safeInteger(), v.minValue(0)), text: v.string() });
@@ -14,11 +14,14 @@ const Place = v.strictObject({
   /** Of an element: an object's `command`, or the text itself. */
   element: v.optional(v.string()),
 });
-/** `sha256` is of the file as it was left: while it is so, `inserted` is all there is to take out. */
+const Digest = v.pipe(v.string(), v.regex(/^[0-9a-f]{64}$/));
+/** `sha256` is of the file as it was left: while it is so, `inserted` is all there is to take out. `base`: as it was before. */
 const Written = v.strictObject({
   path: v.string(),
+  kind: v.picklist(["json", "lines", "own"]),
   created: v.boolean(),
-  sha256: v.pipe(v.string(), v.regex(/^[0-9a-f]{64}$/)),
+  sha256: Digest,
+  base: Digest,
   inserted: v.array(Piece),
   places: v.array(Place),
   made: v.array(path),
@@ -35,7 +38,7 @@ export type Written = v.InferOutput<typeof Written>;
 export type SetupRecord = v.InferOutput<typeof SetupRecord>;
 
 /** How a file is held: JSON of many owners, lines of many owners, or a file of ours alone. */
-export type Kind = "json" | "lines" | "own";
+export type Kind = Written["kind"];
 
 /** What is left of a file without us; undefined when it was not there before us. Or why nobody can say. */
 export type Left = { readonly text: string | undefined } | { readonly no: string };
@@ -76,6 +79,8 @@ export function leftOf(current: string | undefined, accounts: readonly Written[]
     if (text === undefined) return { no: "is not what steno.json says was put into it" };
     return { text: fits.created && text === "" ? undefined : text };
   }
+  // It was put back already, or nothing had been put in yet.
+  if (accounts.some(({ base }) => base === sha256)) return { text: current };
   switch (kind) {
     case "json":
       return leftOfJson(current, accounts);
@@ -131,5 +136,5 @@ function leftOfLines(current: string, accounts: readonly Written[]): Left {
 export const elementName = (value: Json): string | undefined => {
   if (typeof value === "string") return value;
   if (typeof value !== "object" || value === null || !("command" in value)) return undefined;
-  return typeof value.command === "string" ? value.command : undefined;
+  return typeof value["command"] === "string" ? value["command"] : undefined;
 };

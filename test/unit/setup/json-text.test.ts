@@ -2,8 +2,8 @@
 import fc from "fast-check";
 import { type ParseError, parse } from "jsonc-parser";
 import { describe, expect, test } from "vitest";
-import { Draft, without } from "#scripts/setup/draft.ts";
-import { type Addition, add, type Json, nodeAt, readObject, remove } from "#scripts/setup/json-text.ts";
+import { Draft, without } from "#scripts/setup/text/draft.ts";
+import { type Addition, add, type Json, nodeAt, readObject, remove } from "#scripts/setup/text/json-text.ts";
 
 const OURS: readonly Addition[] = [
   { at: [], key: "version", value: 1 },
