@@ -189,8 +189,10 @@ export type McpOperation = {
   readonly method: string;
   /** Of a request: what its answer refers to. */
   readonly id?: string | number;
-  /** The tool, prompt or resource it is about. */
+  /** The tool, prompt or resource it is about, as its server names it. */
   readonly name?: string;
+  /** What the agent calls the tool, where that is another name. */
+  readonly as?: string;
   /** Set when the tool's definition is not the one that is pinned; a `definition` frame says how it differs. */
   readonly changed?: true;
   /** Revision of the protocol, from `MCP-Protocol-Version`. */

@@ -62,7 +62,8 @@ export const APPROVAL_SCHEMA = {
     },
     shown: {
       type: "array",
-      description: "The frames that say what is in it: commits, changed paths, diffs, messages",
+      description:
+        "The frames that say what is in it: commits, changed paths, diffs, messages, how a tool's definition changed",
       items: { type: "object", required: ["k", "x"], properties: { k: text, x: text } },
     },
     soFar: {

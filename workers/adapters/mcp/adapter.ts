@@ -72,12 +72,13 @@ const HOLD_SECONDS = 45;
 const HELD: ReadonlySet<string> = new Set(["mcp.tools/call", "mcp.resources/read", "mcp.prompts/get"]);
 
 function inspectedOf(
-  { message, json, bytes, headers }: Said,
+  { message, json, bytes, headers, as }: Said,
   { request, connection }: Incoming,
   input?: string,
 ): McpInspected {
   const { params, ...said } = message;
-  const operation: McpOperation = { ...said, ...versionOf(request.headers) };
+  const named = as === undefined ? said : { ...said, as };
+  const operation: McpOperation = { ...named, ...versionOf(request.headers) };
   return {
     operation,
     questions: questionsOf(operation, connection, params, bytes.byteLength),

@@ -29,23 +29,24 @@ const TOLD: ReadonlySet<RefusalCode> = new Set([
 export function refuseMcp(refusal: Refusal, incoming: Incoming, operation: McpOperation | Unknown): Response {
   const { code, status, message } = refusal;
   const { request } = incoming;
-  if (code === "unauthenticated") return answered(401, error(null, refusal), challenge(incoming));
+  if (code === "unauthenticated") return answered(401, errorOf(null, refusal), challenge(incoming));
   if (request.method !== "POST")
-    return answered(request.method === "GET" ? 405 : status, error(null, refusal));
+    return answered(request.method === "GET" ? 405 : status, errorOf(null, refusal));
   if (operation.kind === "unknown")
-    return answered(code === "malformed" ? 400 : status, error(null, refusal));
+    return answered(code === "malformed" ? 400 : status, errorOf(null, refusal));
   const { kind, id } = operation;
-  if (id === undefined || kind === "mcp.reply") return answered(status, error(null, refusal));
+  if (id === undefined || kind === "mcp.reply") return answered(status, errorOf(null, refusal));
   if (kind === "mcp.tools/call" && TOLD.has(code)) {
     const content = [{ type: "text", text: `Refused by the gateway: ${message}` }];
     return answered(200, { jsonrpc: "2.0", id, result: { content, isError: true } });
   }
   // A tool that is not there is a wrong parameter, not a missing method (MCP, Tools, "Error Handling").
   const wrong = kind === "mcp.tools/call" && code === "unknown_path";
-  return answered(200, error(id, refusal, wrong ? INVALID_PARAMS : undefined));
+  return answered(200, errorOf(id, refusal, wrong ? INVALID_PARAMS : undefined));
 }
 
-const error = (id: string | number | null, { code, message, later }: Refusal, as?: number) => ({
+/** What a request with this id is answered by JSON-RPC. */
+export const errorOf = (id: string | number | null, { code, message, later }: Refusal, as?: number) => ({
   jsonrpc: "2.0",
   id,
   error: {

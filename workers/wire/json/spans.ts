@@ -69,8 +69,8 @@ function spanAt(text: string, start: number): Span {
   return { start, end: at };
 }
 
-/** A regular expression would keep a way back for each letter of a long one. */
-function endOfString(text: string, start: number): number {
+/** Behind the string that begins at `start`. A regular expression would keep a way back for each letter of a long one. */
+export function endOfString(text: string, start: number): number {
   for (let quote = text.indexOf('"', start + 1); quote >= 0; quote = text.indexOf('"', quote + 1)) {
     let before = quote;
     while (text[before - 1] === "\\") before -= 1;

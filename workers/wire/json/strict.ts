@@ -1,5 +1,6 @@
 /** JSON that means one thing: whoever reads it, the gateway and the upstream see the same members. */
 import { Refusal } from "#durable/format/refusal.ts";
+import { endOfString, type Span } from "./spans.ts";
 
 export type Json = string | number | boolean | null | readonly Json[] | JsonObject;
 export type JsonObject = { readonly [name: string]: Json };
@@ -7,7 +8,7 @@ export type JsonObject = { readonly [name: string]: Json };
 /** How deep it may nest: some parsers of upstreams give up sooner, none should need more. */
 const DEPTH_MAX = 128;
 
-const TOKEN = /"(?:[^"\\]|\\.)*"|[{}[\],:]/gs;
+const MARK = /["{}[\],:]/g;
 
 /**
  * The value of a body of UTF-8 JSON. Throws `Refusal("malformed")` when it is not one, when an object has a name twice
@@ -32,20 +33,25 @@ const notJson = (what: string, cause: unknown): Refusal =>
 /** `text` is valid JSON. A string directly before a colon is a name: no other string is. */
 function checkNames(text: string, what: string): void {
   const open: (Set<string> | undefined)[] = [];
-  let last = "";
-  for (const [token] of text.matchAll(TOKEN)) {
-    if (token === "{" || token === "[") {
+  let last: Span | undefined;
+  MARK.lastIndex = 0;
+  for (let mark = MARK.exec(text); mark; mark = MARK.exec(text)) {
+    const { index } = mark;
+    const [token] = mark;
+    if (token === '"') {
+      last = { start: index, end: endOfString(text, index) };
+      MARK.lastIndex = last.end;
+    } else if (token === "{" || token === "[") {
       open.push(token === "{" ? new Set() : undefined);
       if (open.length > DEPTH_MAX) throw new Refusal("malformed", `${what} nests deeper than ${DEPTH_MAX}`);
     } else if (token === "}" || token === "]") open.pop();
-    else if (token === ":") {
+    else if (token === ":" && last) {
       const names = open.at(-1);
-      const name = last.includes("\\") ? (JSON.parse(last) as string) : last.slice(1, -1);
+      const name = JSON.parse(text.slice(last.start, last.end)) as string;
       if (names?.has(name))
         throw new Refusal("malformed", `${what} has "${name.slice(0, 60)}" twice in one object`);
       names?.add(name);
     }
-    last = token;
   }
 }
 

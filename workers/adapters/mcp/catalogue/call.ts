@@ -17,6 +17,8 @@ export type Said = {
   readonly message: Message;
   readonly json: JsonObject;
   readonly bytes: Uint8Array<ArrayBuffer>;
+  /** What the client calls the tool, where its server has another name for it. */
+  readonly as?: string;
   readonly headers: readonly Header[];
 };
 
@@ -36,6 +38,7 @@ export function ownCall(said: Said, prefix = ""): Said | Refusal {
   const tool = name.slice(prefix.length);
   const params = { ...message.params, name: tool };
   return {
+    as: name,
     message: { ...message, name: tool, params },
     json: { ...json, params },
     bytes: renamed(bytes, tool),

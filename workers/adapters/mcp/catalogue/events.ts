@@ -32,8 +32,13 @@ export class Events {
     this.#limit = limit;
   }
 
-  /** What is whole by now, in order. Undefined once an event is longer than it may be: nothing is to follow then. */
-  push(bytes: Uint8Array): readonly Event[] | undefined {
+  /** Whether what comes now is longer than an event may be: nothing of it is to follow. */
+  get long(): boolean {
+    return this.#size > this.#limit;
+  }
+
+  /** What is whole by now, in order. */
+  push(bytes: Uint8Array): readonly Event[] {
     const events: Event[] = [];
     let from = 0;
     for (let at = 0; at < bytes.byteLength; at++) {
@@ -59,9 +64,7 @@ export class Events {
       at = end - 1;
     }
     this.#keep(bytes.subarray(from));
-    return this.#size > this.#limit || events.some((event) => event.bytes.byteLength > this.#limit)
-      ? undefined
-      : events;
+    return events;
   }
 
   /** What came after the last blank line: some readers take that for an event too. */

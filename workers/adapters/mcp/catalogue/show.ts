@@ -4,6 +4,7 @@ import { Refusal } from "#durable/format/refusal.ts";
 import { concat, encode } from "#workers/mask/stream/out.ts";
 import { byteStream } from "#workers/wire/byte-stream.ts";
 import type { Showing } from "../../adapter.ts";
+import { errorOf } from "../refuse.ts";
 import { type Event, Events, withData } from "./events.ts";
 import { unreadFrames } from "./frames.ts";
 import { Unread } from "./list.ts";
@@ -11,6 +12,8 @@ import { review } from "./review.ts";
 
 /** Bytes of one message, in an answer as in a request. */
 export const MESSAGE_MAX = 16 * 1024 * 1024;
+
+const TOO_LONG = "an event is longer than 16 MB";
 
 /** Fields that say of an answer what is not true of another text. */
 const UNTRUE = ["content-length", "content-md5", "digest", "content-digest", "repr-digest", "etag"];
@@ -113,13 +116,13 @@ function reviewed(
       const last = events.end();
       return last && all([last]);
     }
-    const some = events.push(value);
-    if (some) return all(some);
+    const shown = await all(events.push(value));
+    if (!events.long) return shown;
     over = true;
     void reader.cancel().catch(() => undefined);
-    const why = new Unread("an event is longer than 16 MB");
+    const why = new Unread(TOO_LONG);
     await recordUnread(why, "", showing);
-    return encode(`data: ${instead(undefined, operation, why)}\n\n`);
+    return concat([shown, encode(`data: ${instead(undefined, operation, cannot(why.message))}\n\n`)]);
   };
   return byteStream(next, (reason) => reader.cancel(reason));
 }
@@ -129,24 +132,24 @@ async function eventShown(event: Event, operation: McpOperation, showing: Showin
   // The first event of a stream may say nothing, so that clients know where they are.
   if (data === undefined || data === "") return bytes;
   try {
+    if (bytes.byteLength > MESSAGE_MAX) throw new Unread(TOO_LONG);
     const shown = await review(data, operation, showing);
     if (shown === data) return bytes;
     if (!event.text) throw new Unread("it is not UTF-8");
     return withData(event, shown);
   } catch (thrown) {
+    // What could not be decided or recorded is refused as if it had been asked for by itself.
+    if (thrown instanceof Refusal) return withData(event, instead(data, operation, thrown));
     if (!(thrown instanceof Unread)) throw thrown;
-    await recordUnread(thrown, data, showing);
-    return withData(event, instead(data, operation, thrown));
+    await recordUnread(thrown, bytes.byteLength > MESSAGE_MAX ? "" : data, showing);
+    return withData(event, instead(data, operation, cannot(thrown.message)));
   }
 }
 
 /** An error for whoever waits for this message; nothing where nobody does. */
-function instead(data: string | undefined, operation: McpOperation, why: Unread): string {
+function instead(data: string | undefined, operation: McpOperation, refusal: Refusal): string {
   const id = idIn(data) ?? operation.id;
-  if (id === undefined) return "";
-  const { message } = cannot(why.message);
-  const error = { code: -32000, message, data: { refusal: "upstream_protocol" } };
-  return JSON.stringify({ jsonrpc: "2.0", id, error });
+  return id === undefined ? "" : JSON.stringify(errorOf(id, refusal));
 }
 
 function idIn(data: string | undefined): string | number | undefined {
