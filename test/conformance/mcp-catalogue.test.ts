@@ -1,4 +1,7 @@
 // What an MCP server offers, through a whole node: the official client sees what it may use, and a tool that changes is looked at.
+import { readdirSync } from "node:fs";
+import { join } from "node:path";
+import { DatabaseSync } from "node:sqlite";
 import { Client } from "@modelcontextprotocol/sdk/client/index.js";
 import { StreamableHTTPClientTransport } from "@modelcontextprotocol/sdk/client/streamableHttp.js";
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
@@ -198,6 +201,71 @@ describe("a tool whose definition changes", () => {
     expect(result.content[0]?.text).toBe("never-listed was called");
     await client.close();
   });
+
+  test("is looked at again when it changes again while it waits, and stays held when that is denied", async () => {
+    const client = await connected("payments");
+    await pages(client);
+    const change = async (description: string) => {
+      json.tools = [tool("look", description)];
+      await pages(client);
+    };
+    await change("Looks, and tells");
+    const calling = client.callTool({ name: "payments_look", arguments: {} });
+    const { approval } = await bob.waiting();
+    await change("Looks, tells, and sells");
+    await bob.say(approval, "approve");
+    const result = (await calling) as Result;
+    expect([result.isError, result.content[0]?.text]).toEqual([
+      true,
+      expect.stringContaining("has changed again while this waited"),
+    ]);
+    const next = client.callTool({ name: "payments_look", arguments: {} });
+    const { approval: another } = await bob.waiting([approval]);
+    await bob.say(another, "deny");
+    expect(((await next) as Result).isError).toBe(true);
+    await change("Looks at it");
+    json.tools = [...TOOLS];
+    await pages(client);
+    expect(((await client.callTool({ name: "payments_look", arguments: {} })) as Result).isError).toBeFalsy();
+    expect(json.called).toEqual(["look"]);
+    await client.close();
+  });
+});
+
+describe("a list that cannot be read", () => {
+  const twice = JSON.stringify({ jsonrpc: "2.0", id: 1, result: { tools: [TOOLS[3], TOOLS[3]] } });
+  test.each([
+    ["as JSON", "application/json", twice],
+    ["as an event", "text/event-stream", `data: ${twice}\n\n`],
+    ["as a page for people", "text/html", "<h1>log in</h1>"],
+  ])("is not passed %s: the client is told so, and goes on", async (_, type, body) => {
+    const client = await connected("events");
+    events.raw = { type, body };
+    await expect(client.listTools()).rejects.toThrow(/answer cannot be shown/);
+    expect((await client.listTools()).tools.map(({ name }) => name)).toEqual(["look"]);
+    await client.close();
+  });
+});
+
+test("of 2026-07-28, the field that mirrors a tool's name goes on with its own name, and nothing else of it", async () => {
+  const body =
+    '{"jsonrpc":"2.0","id":9,"method":"tools/call","params":{"name":"payments_look","arguments":{}}}';
+  json.raw = { type: "application/json", body: '{"jsonrpc":"2.0","id":9,"result":{"content":[]}}' };
+  const headers = {
+    authorization: `Bearer ${token}`,
+    "content-type": "application/json",
+    "mcp-protocol-version": "2026-07-28",
+    "mcp-method": "tools/call",
+    "mcp-name": "payments_look",
+  };
+  const url = `${node.gateway()}/mcp-token/payments`;
+  const response = await fetch(url, { method: "POST", headers, body });
+  expect([response.status, await response.json()]).toEqual([
+    200,
+    { jsonrpc: "2.0", id: 9, result: { content: [] } },
+  ]);
+  expect(json.asked?.headers["mcp-name"]).toBe("look");
+  expect(json.asked?.body).toBe(body.replace("payments_look", "look"));
 });
 
 test("the record has each list as it was sent and as it was shown, and verifies", async () => {
@@ -211,4 +279,42 @@ test("the record has each list as it was sent and as it was shown, and verifies"
   expect(items).toContainEqual(expect.objectContaining({ name: "echo", pin: "changed" }));
   const { code, out } = await node.cli("verify", node.archive);
   expect([code, out.split(" sessions=")[0]]).toEqual([0, "VALID COMPLETE"]);
+});
+
+describe("pins", () => {
+  const calls = async (client: Client) => (await client.callTool({ name: "echo", arguments: {} })) as Result;
+
+  test("outlive the node: what changed before it was killed is held after", async () => {
+    const before = await connected("events");
+    events.tools = [tool("echo", "Says something else")];
+    await pages(before);
+    await before.close();
+    await node.crash();
+    bob = approverOf(node, await oidc.token({ sub: "bob", audience: "steno-console" }));
+    const client = await connected("events");
+    const calling = calls(client);
+    const { approval, operation } = await bob.waiting();
+    expect(operation).toMatchObject({ name: "echo", changed: true });
+    await bob.say(approval, "deny");
+    expect((await calling).isError).toBe(true);
+    expect(events.called).toEqual([]);
+    await client.close();
+  });
+
+  test("that cannot be read let nothing through, no call and no list", async () => {
+    await node.terminate();
+    for (const name of readdirSync(node.directory, { recursive: true, encoding: "utf8" })) {
+      if (!name.endsWith(".sqlite")) continue;
+      const database = new DatabaseSync(join(node.directory, name));
+      const tables = database.prepare("SELECT name FROM sqlite_master WHERE name = 'pin'").all();
+      if (tables.length > 0) database.exec("ALTER TABLE pin RENAME TO lost");
+      database.close();
+    }
+    await node.start();
+    const client = await connected("events");
+    await expect(client.listTools()).rejects.toThrow(/recorder cannot write/);
+    await expect(calls(client)).rejects.toThrow(/recorder cannot write/);
+    expect(events.called).toEqual([]);
+    await client.close();
+  });
 });

@@ -1,6 +1,6 @@
 // An MCP server by the official SDK's low-level server: what it lists is what a test says, in pages, as JSON or as events.
 import { randomUUID } from "node:crypto";
-import { createServer } from "node:http";
+import { createServer, type IncomingHttpHeaders } from "node:http";
 import type { AddressInfo } from "node:net";
 import { Server } from "@modelcontextprotocol/sdk/server/index.js";
 import { StreamableHTTPServerTransport } from "@modelcontextprotocol/sdk/server/streamableHttp.js";
@@ -29,6 +29,8 @@ export interface CatalogueServer {
   readonly called: string[];
   /** What is answered instead of the next answer to a POST, whatever was asked. */
   raw: { readonly type: string; readonly body: string; readonly status?: number } | undefined;
+  /** What was asked where that was answered raw. */
+  asked: { readonly headers: IncomingHttpHeaders; readonly body: string } | undefined;
   stop(): Promise<void>;
 }
 
@@ -36,7 +38,7 @@ const PAGE = 2;
 
 export async function startCatalogue(tools: Tool[], json = false): Promise<CatalogueServer> {
   const transports = new Map<string, StreamableHTTPServerTransport>();
-  const self: CatalogueServer = { url: "", tools, called: [], raw: undefined, stop };
+  const self: CatalogueServer = { url: "", tools, called: [], raw: undefined, asked: undefined, stop };
   const open = async () => {
     const transport = new StreamableHTTPServerTransport({
       sessionIdGenerator: () => randomUUID(),
@@ -51,9 +53,12 @@ export async function startCatalogue(tools: Tool[], json = false): Promise<Catal
       const { raw } = self;
       if (raw && request.method === "POST") {
         self.raw = undefined;
+        self.asked = { headers: request.headers, body: Buffer.concat(await request.toArray()).toString() };
         response.writeHead(raw.status ?? 200, { "content-type": raw.type }).end(raw.body);
         return;
       }
+      // It says nothing by itself, so it has no stream for that.
+      if (request.method === "GET") return void response.writeHead(405).end();
       const id = request.headers["mcp-session-id"];
       const transport = typeof id === "string" ? transports.get(id) : await open();
       if (!transport) response.writeHead(404).end();
