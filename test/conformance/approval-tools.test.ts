@@ -165,6 +165,8 @@ describe("a command that a hook asks about", () => {
 });
 
 test("all of it is sealed and verifies", async () => {
+  // Its stream would be cut with the session, and opened again in another.
+  await client.close();
   await endSessions(node, await oidc.token({ sub: "dave", audience: "steno-console" }));
   const { code, out } = await node.cli("verify", node.archive);
   expect([code, out]).toEqual([0, expect.stringContaining("VALID COMPLETE")]);
