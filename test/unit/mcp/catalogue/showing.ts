@@ -32,6 +32,9 @@ type Around = {
   readonly fails?: Partial<Pick<Showing, "verdicts" | "known" | "learn" | "record">>;
 };
 
+const own = (pins: Readonly<Record<string, Definition>>, tool: string): Definition | undefined =>
+  Object.hasOwn(pins, tool) ? pins[tool] : undefined;
+
 /** The answer as an agent sees it, and all that happened on the way. Rejects as the adapter does. */
 export async function shown(response: Response, around: Around = {}): Promise<Answered> {
   const { denied = [], held = [], pins = {}, mask = [], fails = {} } = around;
@@ -47,7 +50,7 @@ export async function shown(response: Response, around: Around = {}): Promise<An
     },
     async known(tools) {
       return tools.map((tool) => {
-        const pinned = pins[tool];
+        const pinned = own(pins, tool);
         return pinned ? { pinned } : null;
       });
     },
@@ -55,7 +58,7 @@ export async function shown(response: Response, around: Around = {}): Promise<An
       steps.push("learn");
       learnt.push(...some.map(({ tool }) => tool));
       return some.map(({ tool, digest }) => {
-        const pinned = pins[tool];
+        const pinned = own(pins, tool);
         return !pinned ? "new" : pinned.digest === digest ? "pinned" : "changed";
       });
     },
