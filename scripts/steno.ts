@@ -107,6 +107,12 @@ const COMMANDS: Readonly<Record<string, Command>> = {
     does: "an MCP server over stdio, for agents that speak nothing else, that is a connection of the gateway",
     load: async () => (await import("./mcp/mcp.ts")).mcp,
   },
+  login: {
+    usage:
+      "login --client-id ID [--issuer URL] [--gateway URL] [--scope TEXT] [--resource URI] [--console] [--json]",
+    does: "sign in at the gateway's provider with any browser, and keep the token (device flow)",
+    load: async () => (await import("./token/login.ts")).login,
+  },
   token: {
     usage: "token [keep] [--console] [--json]",
     does: "who the token is for that this machine keeps; keep reads another on standard input",

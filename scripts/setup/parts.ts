@@ -1,6 +1,6 @@
 /** The files that point Cursor, and the git of its terminal, at a gateway. */
 import { spawnSync } from "node:child_process";
-import { existsSync, readFileSync } from "node:fs";
+import { existsSync, lstatSync, readFileSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { ROOT } from "#scripts/build.ts";
 import type { Terminal } from "#scripts/cli/terminal.ts";
@@ -83,6 +83,8 @@ export function partsOf(asked: Asked): {
     notes.push(`${root} is no repository of git: its remotes are not led to the gateway`);
   if (hooks) {
     const file = shared ? join(".cursor", SHIM_FILES[shim]) : inCursor(SHIM_FILES[shim]);
+    if (lstatSync(inCursor("hooks.json"), { throwIfNoEntry: false })?.isSymbolicLink())
+      notes.push(`${inCursor("hooks.json")} is a link: Cursor's own program does not read it`);
     // Last: it calls what was written before.
     parts.push({
       kind: "json",

@@ -136,7 +136,9 @@ export async function startNode(options: NodeOptions): Promise<Node> {
 
 /** Commands that ask a socket, or read what is given, and no steno.toml. */
 const WITHOUT_CONFIG = new Set(
-  "verify disclose session erase legal-hold approvals standing hook setup credential token logout".split(" "),
+  "verify disclose session erase legal-hold approvals standing hook setup credential login token logout".split(
+    " ",
+  ),
 );
 
 /** `steno …` as a person runs it. */

@@ -44,7 +44,7 @@ const Seen = v.pipe(v.string(), v.regex(/^\d{1,6}$/), v.transform(Number));
 const Wait = v.pipe(Seen, v.maxValue(WAIT_MAX));
 const OpenRequest = v.strictObject({ client: v.optional(Label), conversation: v.optional(Label) });
 
-/** Routes `/v1/sessions`, `/v1/approvals`, `/v1/connections`, `/healthz` and `/readyz`. */
+/** Routes `/v1/sessions`, `/v1/approvals`, `/v1/connections`, `/v1/issuers`, `/healthz` and `/readyz`. */
 export function sessionRoutes(parts: SessionParts): App {
   const { append, authenticate } = parts;
   const app: App = new Hono();
@@ -80,6 +80,8 @@ export function sessionRoutes(parts: SessionParts): App {
     const principal = await authenticate(context.req.raw);
     return shown(context, granted(await append.end(principal, sessionOf(context))), 200);
   });
+  // Said before anybody has a token, so that they can get one.
+  app.get("/v1/issuers", (context) => context.json({ issuers: parts.issuers ?? [] }));
   // What one may do with each is asked at every request; that they are there is said to whoever may come at all.
   app.get("/v1/connections", async (context) => {
     await authenticate(context.req.raw);

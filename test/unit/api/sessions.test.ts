@@ -21,6 +21,7 @@ beforeEach(() => {
     append: recorder.append,
     hold: recorder.hold,
     connections: CONNECTIONS,
+    issuers: ["https://idp.example"],
     patienceMs: 50,
     log: (line) => logged.push(line),
     authenticate: async (request) => {
@@ -137,6 +138,11 @@ test("whoever may come at all is told what there is to connect to", async () => 
   const response = await ask("GET", "/v1/connections");
   expect([response.status, await response.json()]).toEqual([200, { connections: CONNECTIONS }]);
   expect(recorder.calls).toEqual([]);
+});
+
+test("who signs people in is said to anybody, since without a token nobody could be asked", async () => {
+  const response = await app.request("/v1/issuers");
+  expect([response.status, await response.json()]).toEqual([200, { issuers: ["https://idp.example"] }]);
 });
 
 test("an id that is none is refused", async () => {

@@ -306,6 +306,17 @@ test("a link stays one, and what it leads to has the additions, with its mode", 
   expect(home.read("dotfiles/gitconfig")).toBe("[user]\n\tname = Ada\n");
 });
 
+test("hooks behind a link are set up, and it is said that Cursor may not read them", async () => {
+  home.put("dotfiles/hooks.json", '{ "version": 1 }');
+  home.put(".cursor/argv.json", "{}");
+  symlinkSync(join(home.path, "dotfiles/hooks.json"), join(home.path, ".cursor/hooks.json"));
+  const { code, err } = await home.setup();
+  expect([code, err]).toEqual([0, expect.arrayContaining([expect.stringContaining("hooks.json is a link")])]);
+  expect(home.read("dotfiles/hooks.json")).toContain("steno-hook.sh cursor stop");
+  await home.setup(["--remove"]);
+  expect(home.read("dotfiles/hooks.json")).toBe('{ "version": 1 }');
+});
+
 test("what leads past the gateway is named", async () => {
   home.put(".gitconfig", '[url "https://mirror.example/"]\n\tinsteadOf = https://git.example.test/team/\n');
   expect((await home.setup()).err).toEqual(
