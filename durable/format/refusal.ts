@@ -45,6 +45,8 @@ export class Refusal extends Error {
 
   /** The hold that it is about. */
   readonly approval: string | undefined;
+  /** Where people decide on it. */
+  readonly link: string | undefined;
 
   /** `message` is one sentence the client may read; internals belong in `cause`, which only the record gets. */
   constructor(
@@ -56,6 +58,7 @@ export class Refusal extends Error {
       later?: number | undefined;
       taints?: readonly string[] | undefined;
       approval?: string;
+      link?: string;
     } = {},
   ) {
     super(message, "cause" in options ? { cause: options.cause } : {});
@@ -64,6 +67,7 @@ export class Refusal extends Error {
     this.later = options.later;
     this.taints = options.taints;
     this.approval = options.approval;
+    this.link = options.link;
   }
 
   get status(): number {

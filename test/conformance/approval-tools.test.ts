@@ -1,6 +1,7 @@
 // Tools and hooks that wait for approval: the call waits as long as its client does, and passes once, or nothing does.
 import { Client } from "@modelcontextprotocol/sdk/client/index.js";
 import { StreamableHTTPClientTransport } from "@modelcontextprotocol/sdk/client/streamableHttp.js";
+import { type ClientCapabilities, UrlElicitationRequiredError } from "@modelcontextprotocol/sdk/types.js";
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import type { Shim } from "#scripts/hook/hook.ts";
 import { type Approver, approverOf } from "#test/support/approver.ts";
@@ -37,17 +38,21 @@ beforeAll(async () => {
       { name: "tracker", kind: "mcp", upstream: server.url },
       { name: "cursor", kind: "hooks" },
     ],
-    approvals: { hold_seconds: HOLD_SECONDS },
+    approvals: { hold_seconds: HOLD_SECONDS, url: "https://console.example/approvals" },
     policies: { "all.cedar": POLICY },
   });
   token = await oidc.token({ sub: "alice", audience: "steno" });
   bob = approverOf(node, await oidc.token({ sub: "bob", audience: "steno-console" }));
-  client = new Client({ name: "cursor", version: "1.0.0" });
-  const headers = { authorization: `Bearer ${token}` };
+  client = await connected();
+});
+async function connected(capabilities: ClientCapabilities = {}, as = token): Promise<Client> {
+  const one = new Client({ name: "cursor", version: "1.0.0" }, { capabilities });
+  const headers = { authorization: `Bearer ${as}` };
   const url = new URL(`${node.gateway()}/mcp-token/tracker`);
   const transport = new StreamableHTTPClientTransport(url, { requestInit: { headers } });
-  await client.connect(transport as Parameters<Client["connect"]>[0]);
-});
+  await one.connect(transport as Parameters<Client["connect"]>[0]);
+  return one;
+}
 beforeEach(() => {
   server.called.length = 0;
 });
@@ -117,6 +122,50 @@ describe("a tool's call", () => {
     await until(async () => (await bob.show(approval)).state === "void", "the approval to be void");
     expect((await bob.say(approval, "approve")).status).toBe(409);
     expect(server.called).toEqual([]);
+  });
+
+  test("can be waited for by a tool of the gateway's, which is listed where calls are held and reaches no server", async () => {
+    const { tools } = await client.listTools();
+    expect(tools.at(-1)).toMatchObject({ name: "steno_wait", annotations: { readOnlyHint: true } });
+    expect(tools.filter(({ name }) => name === "steno_wait")).toHaveLength(1);
+    const first = said(await echo("for long"));
+    const approval = /apr_[0-9A-Z]{26}/.exec(first)?.[0] ?? "";
+    expect(first).toContain(`or wait for it with steno_wait {"approval": "${approval}"}`);
+    const waiting = client.callTool({ name: "steno_wait", arguments: { approval } });
+    await bob.say(approval, "approve", "go on");
+    expect(said((await waiting) as Result)).toBe(
+      "Approved by Bob Baker: go on. Make the held call again now, with the very same arguments.",
+    );
+    expect(server.called).toEqual([]);
+    expect(said(await echo("for long"))).toBe("for long");
+    const after = (await client.callTool({ name: "steno_wait", arguments: { approval } })) as Result;
+    expect(said(after)).toContain("has been used");
+    const other = await connected({}, await oidc.token({ sub: "bob", audience: "steno" }));
+    const others = (await other.callTool({ name: "steno_wait", arguments: { approval } })) as Result;
+    expect(others).toMatchObject({
+      isError: true,
+      content: [{ text: "There is no such approval of yours." }],
+    });
+    await other.close();
+    await expect(client.callTool({ name: "steno_wait", arguments: {} })).rejects.toThrow("steno_wait takes");
+    expect(server.called).toEqual(["echo"]);
+  });
+
+  test("shows where it is decided on to the user of a client that opens addresses", async () => {
+    const one = await connected({ elicitation: { url: {} } });
+    const thrown = await one
+      .callTool({ name: "echo", arguments: { text: "look" } })
+      .catch((no: unknown) => no);
+    expect(thrown).toBeInstanceOf(UrlElicitationRequiredError);
+    if (!(thrown instanceof UrlElicitationRequiredError)) throw thrown;
+    const [asked] = thrown.elicitations;
+    expect(asked).toMatchObject({
+      mode: "url",
+      url: `https://console.example/approvals/${asked?.elicitationId}`,
+    });
+    await bob.say(asked?.elicitationId ?? "", "approve");
+    expect(said((await one.callTool({ name: "echo", arguments: { text: "look" } })) as Result)).toBe("look");
+    await one.close();
   });
 
   test("that nothing holds is not delayed", async () => {

@@ -1,8 +1,11 @@
 /** What the pipeline asks of one kind of connection. */
+
+import type { HoldNews } from "#durable/format/approval/approval.ts";
 import type { Acceptance, Definition, Known, PinState } from "#durable/format/catalogue/definition.ts";
 import type { Connection, ConnectionKind } from "#durable/format/connection.ts";
 import type { Decision } from "#durable/format/decision.ts";
 import type { Contained, Header } from "#durable/format/frame.ts";
+import type { ApprovalId } from "#durable/format/ids.ts";
 import type { Operation, Unknown } from "#durable/format/operation.ts";
 import type { Refusal } from "#durable/format/refusal.ts";
 import type { Question } from "#workers/contract/evaluator.ts";
@@ -71,6 +74,12 @@ export type Inspected<Op extends Operation = Operation, F extends Contained = Co
   readonly cancels?: string;
   /** The conversation it belongs to, where the body says so; a header that says another is refused. */
   readonly conversation?: string;
+  /** Set when it asks the gateway what became of a hold: nothing of it goes upstream. `answer` is told the news, where there is such a hold. */
+  readonly waits?: {
+    readonly approval: ApprovalId;
+    readonly seconds: number;
+    readonly answer: (news: HoldNews | undefined) => Response;
+  };
   /** Set when the session ends once this has been answered. */
   readonly follows?: "end";
 };

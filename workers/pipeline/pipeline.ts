@@ -10,6 +10,7 @@ import type { Forwarded, Looked, Means, Reached, Read, Received } from "./exchan
 import { forward } from "./forward.ts";
 import { inRecord } from "./hold/held.ts";
 import { hold } from "./hold/hold.ts";
+import { answerWait } from "./hold/own-answer.ts";
 import { cancelKey } from "./hold/patient.ts";
 import { resolve } from "./resolve.ts";
 import { settle } from "./settle.ts";
@@ -40,7 +41,9 @@ export async function run(received: Received, means: Means): Promise<Response> {
     }
     const { cancels } = recorded.inspected;
     if (cancels !== undefined) means.cancellations.cancel(cancelKey(recorded, cancels));
-    const forwarded = await forward(clear(recorded), means);
+    const { waits } = recorded.inspected;
+    const cleared = clear(recorded);
+    const forwarded = waits ? await answerWait(cleared, waits, means) : await forward(cleared, means);
     const released = await release(forwarded, means);
     await follow(forwarded, means);
     return released;

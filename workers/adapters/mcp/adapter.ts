@@ -11,9 +11,11 @@ import { isObject, type JsonObject, parseJson } from "#workers/wire/json/strict.
 import type { Adapter, Flawed, Hearing, Incoming, Inspected } from "../adapter.ts";
 import { definedCall, ownCall, type Said } from "./catalogue/call.ts";
 import { showAnswer } from "./catalogue/show.ts";
+import { Elicitors } from "./elicitation.ts";
 import { boundContent, checkMirrors, type Message, messageOf, summaryOf } from "./message.ts";
 import { questionsOf } from "./questions.ts";
-import { refuseMcp } from "./refuse.ts";
+import { elicitors, refuseMcp } from "./refuse.ts";
+import { waitCall, waitToolName } from "./wait-tool.ts";
 
 const BODY_MAX = 16 * 1024 * 1024;
 /** Messages of an answer that stand in a frame. */
@@ -51,6 +53,8 @@ export const mcpAdapter: Adapter<McpOperation> = {
     if (message.kind !== "mcp.tools/call") return inspectedOf(said, incoming);
     // By the name that the agent knows it by, as its hooks tell of it.
     const input = inputDigest(message.name ?? "", message.params["arguments"]);
+    if (message.name === waitToolName(connection.prefix))
+      return waitCall(inspectedOf(said, incoming), message.params["arguments"], incoming);
     const own = ownCall(said, connection.prefix);
     if (own instanceof Refusal) return { ...inspectedOf(said, incoming, input), flaw: own };
     return definedCall(inspectedOf(own, incoming, input), own, incoming);
@@ -94,7 +98,7 @@ function inspectedOf(
       },
     ],
     reading: "json",
-    hearing,
+    hearing: message.kind === "mcp.initialize" && Elicitors.declares(params) ? opening : hearing,
     content: boundContent(message.method, params),
     ...cancelling(request.headers, message, params),
   };
@@ -125,6 +129,12 @@ function versionOf(headers: Headers): { readonly version?: string } {
 function outgoingHeaders(headers: Headers): readonly Header[] {
   const kept = requestHeaders(headers).filter(([name]) => name !== "accept-encoding" && name !== "origin");
   return [...kept, ["accept-encoding", "identity"]];
+}
+
+/** Of a client that says what it can: the session is known by it from now on. */
+function opening(status: number, headers: Headers): Hearing | undefined {
+  elicitors.remember(headers.get("mcp-session-id"));
+  return hearing(status, headers);
 }
 
 function hearing(_: number, headers: Headers): Hearing | undefined {

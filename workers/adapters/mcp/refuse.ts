@@ -2,6 +2,8 @@
 import type { McpOperation, Unknown } from "#durable/format/operation.ts";
 import type { Refusal, RefusalCode } from "#durable/format/refusal.ts";
 import type { Incoming } from "../adapter.ts";
+import { Elicitors, elicitation } from "./elicitation.ts";
+import { waitToolName } from "./wait-tool.ts";
 
 /** JSON-RPC 2.0 §5.1; what is not of the protocol is from the range that servers may define. */
 const CODES: Partial<Record<RefusalCode, number>> = {
@@ -20,10 +22,14 @@ const TOLD: ReadonlySet<RefusalCode> = new Set([
   "stale",
 ]);
 
+/** One for the isolate: `initialize` and what is held come as requests of their own. */
+export const elicitors = new Elicitors();
+
 /**
  * - 401 and 403 of identity by status: clients then sign in again. At `/mcp/` with where to (RFC 9728), at `/mcp-token/`
  *   without, since clients that find a way to sign in forget the token they were configured with.
  * - A GET that is refused: 405, which clients take for "no stream here".
+ * - What waits for approval, to a client that opens addresses for its user: the one where it is decided on.
  * - All else to a request: 200, so that nobody falls back to an older transport.
  */
 export function refuseMcp(refusal: Refusal, incoming: Incoming, operation: McpOperation | Unknown): Response {
@@ -36,8 +42,15 @@ export function refuseMcp(refusal: Refusal, incoming: Incoming, operation: McpOp
     return answered(code === "malformed" ? 400 : status, errorOf(null, refusal));
   const { kind, id } = operation;
   if (id === undefined || kind === "mcp.reply") return answered(status, errorOf(null, refusal));
+  const pending = code === "approval_pending" && elicitors.has(request.headers.get("mcp-session-id"));
+  const shown = pending ? elicitation(refusal) : undefined;
+  if (shown) return answered(200, { jsonrpc: "2.0", id, error: shown });
   if (kind === "mcp.tools/call" && TOLD.has(code)) {
-    const content = [{ type: "text", text: `Refused by the gateway: ${message}` }];
+    const wait =
+      code === "approval_pending"
+        ? `, or wait for it with ${waitToolName(incoming.connection.prefix)} {"approval": "${refusal.approval}"}`
+        : "";
+    const content = [{ type: "text", text: `Refused by the gateway: ${message}${wait}` }];
     return answered(200, { jsonrpc: "2.0", id, result: { content, isError: true } });
   }
   // A tool that is not there is a wrong parameter, not a missing method (MCP, Tools, "Error Handling").

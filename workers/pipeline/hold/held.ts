@@ -72,13 +72,12 @@ export const nameOf = (by: HoldNews["events"][number]["by"]): string => by?.name
 
 /** Nobody has decided: what to do until somebody has. */
 export function later({ news: { approval } }: Held, { settings }: Means): Refusal {
-  const where = settings.approvalsUrl === undefined ? "" : ` at ${settings.approvalsUrl}${approval}`;
+  const link = settings.approvalsUrl === undefined ? {} : { link: `${settings.approvalsUrl}${approval}` };
+  const where = link.link === undefined ? "" : ` at ${link.link}`;
   return new Refusal(
     "approval_pending",
     `pending approval ${approval}${where}: send the same again when it is approved`,
-    {
-      approval,
-    },
+    { approval, ...link },
   );
 }
 

@@ -16,6 +16,8 @@ export type List = {
   /** Of the brackets and all between them. */
   readonly span: Span;
   readonly items: readonly Item[];
+  /** Another page of it follows. */
+  readonly goesOn: boolean;
 };
 
 /** Why a message cannot be passed: it may hold a list, and nobody can say which. */
@@ -53,9 +55,13 @@ export function listsIn(text: string): readonly List[] {
   const batch = elementsOf(text, whole);
   const messages = batch ?? [whole];
   const found = messages.flatMap((message) =>
-    like(membersOf(text, message), "result").flatMap(({ value }) =>
-      membersOf(text, value).filter((member) => namesList(member.name) && text[member.value.start] === "["),
-    ),
+    like(membersOf(text, message), "result").flatMap(({ value }) => {
+      const members = membersOf(text, value);
+      const goesOn = like(members, "nextCursor").length > 0;
+      return members
+        .filter((member) => namesList(member.name) && text[member.value.start] === "[")
+        .map((member) => ({ ...member, goesOn }));
+    }),
   );
   if (found.length === 0) return [];
   checkOnce(text);
@@ -63,7 +69,10 @@ export function listsIn(text: string): readonly List[] {
   const lists = values.flatMap((value) => valuesOf(value));
   // By their order: the names of one message stand once, so each has its value.
   if (lists.length !== found.length) throw new Unread("a list has another name than it should");
-  const all = found.map(({ name, value }, i) => listOf(text, name, value, lists[i] ?? []));
+  const all = found.map(({ name, value, goesOn }, i) => ({
+    ...listOf(text, name, value, lists[i] ?? []),
+    goesOn,
+  }));
   if (all.reduce((sum, { items }) => sum + items.length, 0) > ITEMS_MAX)
     throw new Unread(`it lists more than ${ITEMS_MAX} items: let the server list them in pages`);
   return all;
@@ -92,7 +101,7 @@ function checkOnce(text: string): void {
   }
 }
 
-function listOf(text: string, name: string, span: Span, values: readonly Json[]): List {
+function listOf(text: string, name: string, span: Span, values: readonly Json[]): Omit<List, "goesOn"> {
   const known = LISTS[name];
   if (!known) throw new Unread(`"${name}" is not how a list is named`);
   const { list, by } = known;

@@ -6,6 +6,7 @@ import type { Question } from "#workers/contract/evaluator.ts";
 import { type Edit, edited } from "#workers/wire/json/spans.ts";
 import type { Showing } from "../../adapter.ts";
 import { questionsOf } from "../questions.ts";
+import { waitTool } from "../wait-tool.ts";
 import { canonical } from "./definition.ts";
 import { listFrames } from "./frames.ts";
 import { type Item, type List, listsIn, Unread } from "./list.ts";
@@ -24,6 +25,7 @@ type Looked = Item & {
   readonly definition: Definition;
   readonly question: Question;
   readonly denied: boolean;
+  readonly held: boolean;
 };
 
 /**
@@ -63,6 +65,12 @@ export async function review(
     edits.push(...withheld(looked));
     for (const { name, named } of shown)
       if (as(name) !== name) edits.push({ ...named, text: JSON.stringify(as(name)) });
+    // Where calls are held, there is a way to wait. It is the last of them, on the last page.
+    if (list.list === "tools" && !list.goesOn && looked.some(({ held }) => held)) {
+      const end = list.span.end - 1;
+      const tool = JSON.stringify(waitTool(showing.connection.prefix));
+      edits.push({ start: end, end, text: shown.length > 0 ? `,${tool}` : tool });
+    }
   }
   return edits.length === 0 ? text : edited(text, edits);
 }
@@ -92,7 +100,10 @@ async function look(
     return { ...item, definition, question };
   });
   const verdicts = await showing.verdicts(all.map(({ question }) => question));
-  return all.map((one, i) => ({ ...one, denied: verdicts[i] !== "allow" && verdicts[i] !== "hold" }));
+  return all.map((one, i) => {
+    const held = verdicts[i] === "hold";
+    return { ...one, held, denied: verdicts[i] !== "allow" && !held };
+  });
 }
 
 /** As it will be known once it is shown. */
