@@ -37,7 +37,7 @@ export async function credential(
     const expires = claimsOf(token)?.exp;
     if (expires !== undefined && expires * 1000 <= now())
       throw new Error(`the token has expired, ${new Date(expires * 1000).toISOString()}: keep a new one`);
-    terminal.out("username=steno");
+    terminal.out(`username=${userName(terminal.env)}`);
     terminal.out(`password=${token}`);
     if (expires !== undefined) terminal.out(`password_expiry_utc=${expires}`);
   } catch (thrown) {
@@ -45,6 +45,14 @@ export async function credential(
     terminal.out("quit=1");
   }
   return 0;
+}
+
+/** The gateway takes any; with the conversation of the agent whose terminal this is, git joins the session of its hooks. */
+function userName(env: Terminal["env"]): string {
+  const conversation = env["STENO_CONVERSATION"] || env["CURSOR_CONVERSATION_ID"];
+  return conversation !== undefined && /^[\x21-\x39\x3b-\x7e]{1,200}$/.test(conversation)
+    ? `conversation.${conversation}`
+    : "steno";
 }
 
 /** `key=value` lines up to an empty one. Of a key that comes again the last counts, as for git. */

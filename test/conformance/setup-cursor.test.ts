@@ -19,6 +19,7 @@ permit (principal in Group::"developers", action, resource);
 @id("no-rm") @reason("nothing is removed")
 forbid (principal, action == Action::"shell.exec", resource) when { context.programs.contains("rm") };
 `;
+const CONVERSATION = String(CURSOR_EXAMPLES.get("stop")?.["conversation_id"]);
 const STENO = join(import.meta.dirname, "../../scripts/steno.ts");
 
 let site: GitSite;
@@ -115,13 +116,15 @@ test("git clones and pushes what it always did, by way of the gateway, with the 
   expect([clone.code, clone.err]).toEqual([0, ""]);
   const work = { cwd: join(home, "work") };
   writeFileSync(join(home, "work/new.txt"), "new\n");
+  // The terminal of a conversation.
+  const terminal = { ...work, env: { CURSOR_CONVERSATION_ID: CONVERSATION } };
   for (const args of [
     ["switch", "-qc", "topic"],
     ["add", "."],
     ["commit", "-qm", "new"],
     ["push", "-q", "origin", "topic"],
   ])
-    expect(await run("git", args, work), args.join(" ")).toMatchObject({ code: 0 });
+    expect(await run("git", args, terminal), args.join(" ")).toMatchObject({ code: 0 });
   // The remote is what it was, and nobody else got to keep the token.
   expect((await run("git", ["config", "remote.origin.url"], work)).out.trim()).toBe(remote);
   expect((await run("git", ["config", "--list"], work)).out).not.toContain(token);
@@ -195,11 +198,16 @@ test("--remove leaves what was there before, and git goes its own way again", as
   expect(direct.err).toContain("could not read Username");
 });
 
-test("all of it is in the record", async () => {
+test("all of it is in the record, and git's part in the session of the conversation", async () => {
   const { verdict } = await site.seal();
   expect(verdict).toMatch(/^VALID /m);
-  const { exchanges } = await site.recording();
+  const { exchanges, sessions } = await site.recording();
   const kinds = new Set([...exchanges.values()].map(({ request }) => request.operation.kind));
   for (const kind of ["git.fetch", "git.push", "shell.exec", "agent.stop", "mcp.tools/call"])
     expect(kinds).toContain(kind);
+  const [conversation] = [...sessions.values()].filter(
+    ([first]) => first?.k === "session.start" && first.conversation === CONVERSATION,
+  );
+  const done = conversation?.flatMap((frame) => (frame.k === "request" ? [frame.operation.kind] : []));
+  expect(done).toEqual(expect.arrayContaining(["git.push", "shell.exec", "agent.stop"]));
 });

@@ -44,19 +44,38 @@ export function apiToken(headers: Headers, query: string): string {
   return checked(key);
 }
 
+/** Before the id of a conversation in the user name of Basic. */
+const CONVERSATION = "conversation.";
+
+/**
+ * The conversation that git's credential helper says as the user name of Basic, `conversation.<id>`: git sends no field that
+ * changes from one conversation to the next. Undefined where there is none. It is a claim, like every name of a conversation.
+ */
+export function carriedConversation(headers: Headers): string | undefined {
+  const [, scheme = "", value = ""] = CREDENTIALS.exec(headers.get("authorization") ?? "") ?? [];
+  if (scheme.toLowerCase() !== "basic") return undefined;
+  const user = textOfBasic(value)?.split(":", 1)[0];
+  return user?.startsWith(CONVERSATION) ? user.slice(CONVERSATION.length) : undefined;
+}
+
 /** RFC 7617: base64 of UTF-8 `user:password`; the first colon divides. */
 function ofBasic(value: string): string {
-  let text: string;
-  try {
-    const bytes = Uint8Array.from(atob(value), (letter) => letter.charCodeAt(0));
-    text = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(bytes);
-  } catch (cause) {
-    throw unreadable(cause);
-  }
+  const text = textOfBasic(value);
+  if (text === undefined) throw new Refusal("unauthenticated", "the Basic credentials cannot be read");
   const colon = text.indexOf(":");
   if (colon < 0) throw new Refusal("unauthenticated", "the Basic credentials have no colon");
   const password = text.slice(colon + 1);
   return password === "" || password === "x-oauth-basic" ? text.slice(0, colon) : password;
+}
+
+function textOfBasic(value: string): string | undefined {
+  try {
+    const bytes = Uint8Array.from(atob(value), (letter) => letter.charCodeAt(0));
+    return new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(bytes);
+  } catch {
+    // No base64, or no UTF-8: what it would have said is not repeated.
+    return undefined;
+  }
 }
 
 function checked(token: string): string {
@@ -64,6 +83,3 @@ function checked(token: string): string {
   if (!TOKEN68.test(token)) throw new Refusal("unauthenticated", "the token cannot be read");
   return token;
 }
-
-const unreadable = (cause: unknown): Refusal =>
-  new Refusal("unauthenticated", "the Basic credentials cannot be read", { cause });

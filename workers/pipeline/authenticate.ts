@@ -2,15 +2,19 @@
 import * as v from "valibot";
 import { SessionId } from "#durable/format/ids.ts";
 import { Refusal } from "#durable/format/refusal.ts";
+import { carriedConversation } from "#workers/identity/carrier.ts";
 import type { Authenticated, Looked, Means, Received } from "./exchange.ts";
 
 export async function authenticate(received: Received, means: Means): Promise<Authenticated> {
   const { request } = received.incoming;
   const principal = await means.authenticate(request);
   const client = printable(request.headers.get("user-agent"))?.split(" ")[0] ?? "unknown";
-  const conversation = CONVERSATION.map((name) => printable(request.headers.get(name))).find(
-    (said) => said !== undefined,
-  );
+  const conversation = [
+    ...CONVERSATION.map((name) => request.headers.get(name)),
+    carriedConversation(request.headers) ?? null,
+  ]
+    .map(printable)
+    .find((said) => said !== undefined);
   const named = request.headers.get("steno-session");
   const session = named === null ? undefined : v.safeParse(SessionId, named);
   if (session && !session.success)

@@ -47,6 +47,16 @@ describe("git asks", () => {
     ]);
   });
 
+  test("and is told the conversation of the agent whose terminal it runs in", async () => {
+    const userIn = async (env: Record<string, string>) => (await ask(OURS, { env })).out[0];
+    expect(await userIn({ CURSOR_CONVERSATION_ID: "c0ffee-1" })).toBe("username=conversation.c0ffee-1");
+    expect(await userIn({ CURSOR_CONVERSATION_ID: "c0ffee-1", STENO_CONVERSATION: "own" })).toBe(
+      "username=conversation.own",
+    );
+    for (const odd of ["", "a:b", "a b", "a\nb", "x".repeat(201)])
+      expect(await userIn({ CURSOR_CONVERSATION_ID: odd }), odd).toBe("username=steno");
+  });
+
   test("by the gateway that is kept, when its configuration names none", async () => {
     mkdirSync(join(home, "config/steno"), { recursive: true });
     writeFileSync(file("gateway"), `${GATEWAY}/\n`);

@@ -1,7 +1,7 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { Refusal } from "#durable/format/refusal.ts";
-import { carriedToken, TOKEN_MAX } from "#workers/identity/carrier.ts";
+import { carriedConversation, carriedToken, TOKEN_MAX } from "#workers/identity/carrier.ts";
 
 const from = (authorization?: string) =>
   carriedToken(new Headers(authorization === undefined ? {} : { authorization }));
@@ -85,3 +85,25 @@ function refusalOf(act: () => unknown): Refusal {
   }
   throw new Error("nothing was refused");
 }
+
+describe("a conversation is told as the user name of Basic", () => {
+  const told = (authorization?: string) =>
+    carriedConversation(new Headers(authorization === undefined ? {} : { authorization }));
+
+  test("and the token stays the password", () => {
+    expect([told(basic("conversation.c-1:a.b.c")), from(basic("conversation.c-1:a.b.c"))]).toEqual([
+      "c-1",
+      "a.b.c",
+    ]);
+  });
+
+  test.each([
+    ["nothing", undefined],
+    ["Bearer", "Bearer conversation.c-1"],
+    ["another user name", basic("steno:a.b.c")],
+    ["a name that has it elsewhere", basic("my-conversation.c-1:a.b.c")],
+    ["a token that looks like one", basic("x:conversation.c-1")],
+    ["garbage", "Basic %%%"],
+    ["two headers", `${basic("conversation.c-1:a")}, ${basic("conversation.c-2:a")}`],
+  ])("by %s no conversation is told", (_, field) => expect(told(field)).toBeUndefined());
+});
