@@ -31,35 +31,49 @@ export class Pins {
    * is done, when the connection would have more pins than it may.
    */
   learn(connection: string, who: string, shown: readonly Definition[]): readonly PinState[] | undefined {
-    const { count } = this.#sql
-      .exec("SELECT count(*) AS count FROM pin WHERE connection = ?", connection)
-      .one();
-    const fresh = shown.filter(({ tool }) => !this.#pin(connection, tool)).length;
-    if (fresh > 0 && Number(count) + fresh > PINS_MAX) return undefined;
+    const pins = this.#all(connection);
+    const fresh = shown.filter(({ tool }) => !pins.has(tool)).length;
+    if (fresh > 0 && pins.size + fresh > PINS_MAX) return undefined;
+    const others = this.#others(connection, who);
     this.#sql.exec("INSERT OR IGNORE INTO lister VALUES (?, ?)", connection, who);
-    return shown.map((one) => this.#learn(connection, who, one));
+    return shown.map((one) => {
+      const pin = pins.get(one.tool);
+      if (!pin) return this.#first(connection, one);
+      const same = pin.digest === one.digest;
+      // As every list is but the first, and those that change something.
+      if (same && pin.newest === one.digest && !others.has(one.tool)) return "pinned";
+      this.#again(connection, who, pin, one);
+      return same ? "pinned" : "changed";
+    });
   }
 
-  #learn(connection: string, who: string, { tool, digest, text }: Definition): PinState {
-    const pin = this.#pin(connection, tool);
-    const known = pin && this.#has(connection, tool, digest);
-    if (!known) this.#sql.exec("INSERT INTO definition VALUES (?, ?, ?, ?)", connection, tool, digest, text);
-    if (!pin) {
-      this.#sql.exec("INSERT INTO pin VALUES (?, ?, ?, ?)", connection, tool, digest, digest);
-      return "new";
+  #first(connection: string, { tool, digest, text }: Definition): PinState {
+    this.#sql.exec("INSERT INTO definition VALUES (?, ?, ?, ?)", connection, tool, digest, text);
+    this.#sql.exec("INSERT INTO pin VALUES (?, ?, ?, ?)", connection, tool, digest, digest);
+    return "new";
+  }
+
+  #again(connection: string, who: string, pin: Pin, { tool, digest, text }: Definition): void {
+    this.#sql.exec("INSERT OR IGNORE INTO definition VALUES (?, ?, ?, ?)", connection, tool, digest, text);
+    this.#sql.exec("UPDATE pin SET newest = ? WHERE connection = ? AND tool = ?", digest, connection, tool);
+    if (pin.digest !== digest)
+      this.#sql.exec("INSERT OR REPLACE INTO shown VALUES (?, ?, ?, ?)", connection, tool, who, digest);
+    else {
+      const query = "DELETE FROM shown WHERE connection = ? AND tool = ? AND who = ?";
+      this.#sql.exec(query, connection, tool, who);
     }
-    if (pin.newest !== digest)
-      this.#sql.exec("UPDATE pin SET newest = ? WHERE connection = ? AND tool = ?", digest, connection, tool);
-    if (pin.digest === digest)
-      this.#sql.exec(
-        "DELETE FROM shown WHERE connection = ? AND tool = ? AND who = ?",
-        connection,
-        tool,
-        who,
-      );
-    else this.#sql.exec("INSERT OR REPLACE INTO shown VALUES (?, ?, ?, ?)", connection, tool, who, digest);
     this.#forget(connection, tool);
-    return pin.digest === digest ? "pinned" : "changed";
+  }
+
+  #all(connection: string): ReadonlyMap<string, Pin> {
+    const rows = this.#sql.exec("SELECT tool, digest, newest FROM pin WHERE connection = ?", connection);
+    return new Map(rows.toArray().map((row) => [String(row["tool"]), pinOf(row)]));
+  }
+
+  /** Tools of which somebody was last shown another than the pinned definition. */
+  #others(connection: string, who: string): ReadonlySet<string> {
+    const rows = this.#sql.exec("SELECT tool FROM shown WHERE connection = ? AND who = ?", connection, who);
+    return new Set(rows.toArray().map(({ tool }) => String(tool)));
   }
 
   /** Makes it the pin. False, and nothing is done, when this principal was shown another since. */
@@ -91,12 +105,7 @@ export class Pins {
     const [row] = this.#sql
       .exec("SELECT digest, newest FROM pin WHERE connection = ? AND tool = ?", connection, tool)
       .toArray();
-    return row && { digest: String(row["digest"]), newest: String(row["newest"]) };
-  }
-
-  #has(connection: string, tool: string, digest: string): boolean {
-    const query = "SELECT 1 FROM definition WHERE connection = ? AND tool = ? AND digest = ?";
-    return this.#sql.exec(query, connection, tool, digest).toArray().length > 0;
+    return row && pinOf(row);
   }
 
   #definition(connection: string, tool: string, digest: string): Definition {
@@ -119,3 +128,7 @@ export class Pins {
 }
 
 type Pin = { readonly digest: string; readonly newest: string };
+const pinOf = ({ digest, newest }: Record<string, SqlStorageValue>): Pin => ({
+  digest: String(digest),
+  newest: String(newest),
+});
