@@ -5,7 +5,7 @@ import type { Decision } from "#durable/format/decision.ts";
 import type { Principal } from "#durable/format/principal.ts";
 import type { Facts, Question } from "#durable/format/question/question.ts";
 import type { Answer } from "#durable/format/tape.ts";
-import type { Evaluator as Contract, Scope as ScopeContract } from "#workers/contract/evaluator.ts";
+import type { Evaluator as Contract, Scope as ScopeContract, Verdict } from "#workers/contract/evaluator.ts";
 import { type Env, evaluatorEnv } from "#workers/env.ts";
 import { type Cedar, guarded } from "#workers/policy/cedar.ts";
 import type { Decide } from "#workers/policy/decide.ts";
@@ -37,8 +37,13 @@ export class Evaluator extends WorkerEntrypoint<Env> implements Contract {
     principal: Principal,
     questions: readonly Question[],
     facts: Facts,
-  ): Promise<Answer<readonly Decision["verdict"][]>> {
-    return this.#asked((decide) => questions.map((one) => decide(principal, [one], facts).verdict));
+  ): Promise<Answer<readonly Verdict[]>> {
+    return this.#asked((decide) =>
+      questions.map((one) => {
+        const { verdict, policies } = decide(principal, [one], facts);
+        return { verdict, policies };
+      }),
+    );
   }
 
   async #asked<T>(ask: (decide: Decide) => T): Promise<Answer<T>> {

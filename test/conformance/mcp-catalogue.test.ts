@@ -275,6 +275,7 @@ test("the record has each list as it was sent and as it was shown, and verifies"
   const items = frames.flatMap((frame) => ("items" in frame ? frame.items : []));
   const destroy = items.find(({ name, withheld }) => name === "destroy" && withheld);
   expect(JSON.parse(destroy?.text ?? "")).toEqual(TOOLS[0]);
+  expect(destroy?.withheld).toEqual(["no-destroy"]);
   expect(items).toContainEqual(expect.objectContaining({ name: "echo", as: "payments_echo", pin: "new" }));
   expect(items).toContainEqual(expect.objectContaining({ name: "echo", pin: "changed" }));
   const { code, out } = await node.cli("verify", node.archive);

@@ -3,12 +3,11 @@
 import type { HoldNews } from "#durable/format/approval/approval.ts";
 import type { Acceptance, Definition, Known, PinState } from "#durable/format/catalogue/definition.ts";
 import type { Connection, ConnectionKind } from "#durable/format/connection.ts";
-import type { Decision } from "#durable/format/decision.ts";
 import type { Contained, Header } from "#durable/format/frame.ts";
 import type { ApprovalId } from "#durable/format/ids.ts";
 import type { Operation, Unknown } from "#durable/format/operation.ts";
 import type { Refusal } from "#durable/format/refusal.ts";
-import type { Question } from "#workers/contract/evaluator.ts";
+import type { Question, Verdict } from "#workers/contract/evaluator.ts";
 import type { Analysis } from "#workers/mask/analysis/analysis.ts";
 import type { Detectors } from "#workers/mask/detectors.ts";
 import type { Reading } from "#workers/mask/reading.ts";
@@ -125,7 +124,7 @@ export type Defined<Op extends Operation = Operation, F extends Contained = Cont
 export type Showing = {
   readonly connection: Connection;
   /** What policy says by now of each question by itself, in their order. */
-  readonly verdicts: (questions: readonly Question[]) => Promise<readonly Decision["verdict"][]>;
+  readonly verdicts: (questions: readonly Question[]) => Promise<readonly Verdict[]>;
   /** As `Pins` has it, for whoever asked. */
   readonly known: (tools: readonly string[]) => Promise<readonly (Known | null)[]>;
   readonly learn: (shown: readonly Definition[]) => Promise<readonly PinState[]>;

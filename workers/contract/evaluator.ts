@@ -6,6 +6,9 @@ import type { Answer } from "#durable/format/tape.ts";
 
 export type { ContextValue, Question, Resource } from "#durable/format/question/question.ts";
 
+/** What is said of one question by itself, and the policies that said so. */
+export type Verdict = Pick<Decision, "verdict" | "policies">;
+
 /** Held by the gateway. */
 export interface Evaluator {
   /** One decision on all of them. */
@@ -15,7 +18,7 @@ export interface Evaluator {
     principal: Principal,
     questions: readonly Question[],
     facts: Facts,
-  ): Promise<Answer<readonly Decision["verdict"][]>>;
+  ): Promise<Answer<readonly Verdict[]>>;
   /** Which of these texts, each the scope of a standing approval, cover the operation: their places. */
   covering(
     scopes: readonly string[],

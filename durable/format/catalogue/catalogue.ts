@@ -27,8 +27,8 @@ export type CatalogueItem = {
   readonly hidden?: true;
   /** Of a tool that was shown; absent for one that is as it was pinned. */
   readonly pin?: "new" | "changed";
-  /** Policy denies its use, so the agent was not shown it. */
-  readonly withheld?: true;
+  /** Policy denies its use, so the agent was not shown it: the policies that said so, none where nothing permits it. */
+  readonly withheld?: readonly string[];
   /** What was withheld, as it was sent; absent with bodies = "digest". A long one goes on in the next item, of the same `at`. */
   readonly text?: string;
 };

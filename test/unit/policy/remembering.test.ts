@@ -20,7 +20,7 @@ function counting() {
   const evaluator: Evaluator = {
     async verdicts(principal, questions) {
       asked.push(...questions.map(({ resource }) => `${principal.subject} ${resource.id} by itself`));
-      return { ok: questions.map(() => policies.verdict) };
+      return { ok: questions.map(() => ({ verdict: policies.verdict, policies: [] })) };
     },
     async decide(principal, questions) {
       asked.push(`${principal.subject} ${questions[0]?.resource.id}`);

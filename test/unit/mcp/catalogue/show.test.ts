@@ -116,7 +116,7 @@ describe("a list", () => {
           { at: 0, name: "a", digest: canonical(tool("a")).digest, pin: "new" },
           { at: 1, name: "b", digest: canonical(changed).digest, pin: "changed" },
           { at: 2, name: "c", digest: canonical(tool("c")).digest },
-          { at: 3, name: "d", digest: canonical(tool("d")).digest, withheld: true, text: '{"name":"d"}' },
+          { at: 3, name: "d", digest: canonical(tool("d")).digest, withheld: ["no-d"], text: '{"name":"d"}' },
         ],
       },
     ]);
@@ -150,7 +150,7 @@ describe("a list", () => {
       connection: { bodies: "digest" },
     });
     expect(frames[0]?.items).toEqual([
-      { at: 0, name: "a", digest: canonical(tool("a")).digest, withheld: true },
+      { at: 0, name: "a", digest: canonical(tool("a")).digest, withheld: ["no-a"] },
     ]);
   });
 
@@ -161,7 +161,7 @@ describe("a list", () => {
     expect(JSON.stringify(frames)).not.toContain(secret);
     expect(frames[0]?.items).toMatchObject([
       { hidden: true },
-      { hidden: true, withheld: true },
+      { hidden: true, withheld: ["no-b"] },
       { name: "c" },
     ]);
     expect(frames[0]?.items?.[2]).not.toHaveProperty("hidden");
@@ -177,6 +177,17 @@ describe("a list", () => {
     const items = frames.flatMap(({ items = [] }) => items);
     expect(items.filter(({ name }) => name !== "long").map(({ at }) => at)).toEqual(many.map((_, i) => i));
     const pieces = items.filter(({ name, at }) => name === "long" && at === 1_500);
+    expect(JSON.parse(pieces.map(({ text }) => text).join(""))).toEqual(long);
+  });
+
+  test("fits into its frames whatever it is made of", async () => {
+    const name = "\u0001".repeat(1_024);
+    const long = tool(name, { description: "\u0001".repeat(20_000) });
+    const { frames } = await shown(json(answer(long, tool("b"))), {
+      denied: [name],
+      connection: { prefix: "p".repeat(32) },
+    });
+    const pieces = frames.flatMap(({ items = [] }) => items).filter(({ at }) => at === 0);
     expect(JSON.parse(pieces.map(({ text }) => text).join(""))).toEqual(long);
   });
 

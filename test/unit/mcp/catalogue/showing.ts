@@ -45,7 +45,9 @@ export async function shown(response: Response, around: Around = {}): Promise<An
       steps.push("verdicts");
       asked.push(...questions);
       return questions.map(({ part }) =>
-        denied.includes(part) ? "deny" : held.includes(part) ? "hold" : "allow",
+        denied.includes(part)
+          ? { verdict: "deny", policies: part.length > 9 ? Array(99).fill(part) : [`no-${part}`] }
+          : { verdict: held.includes(part) ? "hold" : "allow", policies: [] },
       );
     },
     async known(tools) {

@@ -8,7 +8,7 @@ type Contained = { readonly k: "catalogue" } & (
 export type CatalogueContained = Contained extends Omit<CatalogueFrame, "x"> ? Contained : never;
 
 /** UTF-16 code units of a text that one line has room for, whatever JSON makes of them. */
-const TEXT_MAX = 8_000;
+const TEXT_MAX = 6_000;
 /** Bytes of JSON of a frame's items. */
 const ITEMS_MAX = 50_000;
 

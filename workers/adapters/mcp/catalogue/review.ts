@@ -2,7 +2,7 @@
 import type { CatalogueItem } from "#durable/format/catalogue/catalogue.ts";
 import type { Definition, Known } from "#durable/format/catalogue/definition.ts";
 import type { McpOperation } from "#durable/format/operation.ts";
-import type { Question } from "#workers/contract/evaluator.ts";
+import type { Question, Verdict } from "#workers/contract/evaluator.ts";
 import { type Edit, edited } from "#workers/wire/json/spans.ts";
 import type { Showing } from "../../adapter.ts";
 import { questionsOf } from "../questions.ts";
@@ -13,6 +13,9 @@ import { type Item, type List, listsIn, Unread } from "./list.ts";
 
 /** UTF-16 code units of a tool's definition: the node keeps each. */
 const DEFINITION_MAX = 256 * 1024;
+/** Policies that are named of one item: all of them at most places. */
+const POLICIES_MAX = 16;
+const WORD_MAX = 128;
 
 const USES = {
   tools: { kind: "mcp.tools/call", method: "tools/call" },
@@ -24,9 +27,11 @@ const USES = {
 type Looked = Item & {
   readonly definition: Definition;
   readonly question: Question;
-  readonly denied: boolean;
-  readonly held: boolean;
+  readonly verdict: Verdict["verdict"];
+  readonly policies: Verdict["policies"];
 };
+
+const isShown = ({ verdict }: Pick<Looked, "verdict">): boolean => verdict !== "deny";
 
 /**
  * The text to show instead, or the same where there is nothing to change. What was sent and what is shown is durable, and
@@ -41,12 +46,14 @@ export async function review(
   const edits: Edit[] = [];
   for (const list of lists) {
     const looked = await look(list, operation, showing);
-    const shown = looked.filter(({ denied }) => !denied);
+    const shown = looked.filter(isShown);
     const states =
       list.list === "tools" ? await showing.learn(shown.map(({ definition }) => definition)) : [];
     const state = new Map(shown.map(({ name }, i) => [name, states[i] ?? "pinned"]));
     const as = (name: string) => (list.list === "tools" ? `${showing.connection.prefix ?? ""}${name}` : name);
-    const items = looked.map(({ name, span, denied, definition }, at): CatalogueItem => {
+    const items = looked.map((one, at): CatalogueItem => {
+      const { name, span, policies, definition } = one;
+      const denied = !isShown(one);
       const { text: shownText, hidden } = hiding(definition.text, showing);
       const sent = text.slice(span.start, span.end);
       const how = state.get(name);
@@ -57,7 +64,7 @@ export async function review(
         digest: definition.digest,
         ...(hidden && { hidden: true as const }),
         ...((how === "new" || how === "changed") && list.list === "tools" && { pin: how }),
-        ...(denied && { withheld: true as const }),
+        ...(denied && { withheld: policies.slice(0, POLICIES_MAX).map((id) => id.slice(0, WORD_MAX)) }),
         ...(denied && showing.connection.bodies === "full" && { text: hidden ? shownText : sent }),
       };
     });
@@ -66,7 +73,7 @@ export async function review(
     for (const { name, named } of shown)
       if (as(name) !== name) edits.push({ ...named, text: JSON.stringify(as(name)) });
     // Where calls are held, there is a way to wait. It is the last of them, on the last page.
-    if (list.list === "tools" && !list.goesOn && looked.some(({ held }) => held)) {
+    if (list.list === "tools" && !list.goesOn && looked.some(({ verdict }) => verdict === "hold")) {
       const end = list.span.end - 1;
       const tool = JSON.stringify(waitTool(showing.connection.prefix));
       edits.push({ start: end, end, text: shown.length > 0 ? `,${tool}` : tool });
@@ -100,10 +107,7 @@ async function look(
     return { ...item, definition, question };
   });
   const verdicts = await showing.verdicts(all.map(({ question }) => question));
-  return all.map((one, i) => {
-    const held = verdicts[i] === "hold";
-    return { ...one, held, denied: verdicts[i] !== "allow" && !held };
-  });
+  return all.map((one, i) => ({ ...one, ...(verdicts[i] ?? { verdict: "deny" as const, policies: [] }) }));
 }
 
 /** As it will be known once it is shown. */
@@ -115,11 +119,12 @@ function knownOf(known: Known | undefined, listed: Definition): Known {
 
 /** A comma goes with each item that is left out, and the last one's stays with what is before it. */
 function withheld(items: readonly Looked[]): readonly Edit[] {
-  const last = items.findLastIndex(({ denied }) => !denied);
+  const last = items.findLastIndex(isShown);
   const edits: Edit[] = [];
-  for (const [i, { denied, span }] of items.entries()) {
+  for (const [i, item] of items.entries()) {
     const next = items[i + 1];
-    if (denied && i < last && next) edits.push({ start: span.start, end: next.span.start, text: "" });
+    if (!isShown(item) && i < last && next)
+      edits.push({ start: item.span.start, end: next.span.start, text: "" });
   }
   const [first, end] = [items[last]?.span.end ?? items[0]?.span.start, items.at(-1)?.span.end];
   if (last < items.length - 1 && first !== undefined && end !== undefined)
