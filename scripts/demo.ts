@@ -2,6 +2,7 @@
 import { randomBytes } from "node:crypto";
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
 import { parseArgs } from "node:util";
 import { ROOT } from "./build.ts";
 import { type AgentOptions, agentSession, untilSealed } from "./demo/agent/agent.ts";
@@ -18,6 +19,7 @@ const PEOPLE = {
   alice: { groups: ["developers"], name: "Alice Archer", email: "alice@example.test" },
   bob: { groups: ["leads"], name: "Bob Baker", email: "bob@example.test" },
   carol: { groups: ["security"], name: "Carol Clerk", email: "carol@example.test" },
+  dave: { groups: ["platform"], name: "Dave Docker", email: "dave@example.test" },
 };
 const DEADLINE_MS = 110_000;
 const HOUR = 3600;
@@ -62,6 +64,9 @@ async function perform(stage: Stage, keep: boolean): Promise<string> {
   stage.step = "see the session on the console";
   const auditor = await oidc.token({ sub: "carol", audience: "steno-console", expiresIn: HOUR });
   await seenOnConsole(gateway, session, auditor);
+  stage.step = "end the gateway's own session";
+  const admin = await oidc.token({ sub: "dave", audience: "steno-console", expiresIn: HOUR });
+  await endOthers(gateway, session, admin);
   stage.step = "verify the evidence offline";
   const verdict = await verifyOffline(gateway.evidence, gateway.sealPub);
   const sealed = await readEvidence(gateway.evidence, session);
@@ -120,6 +125,27 @@ async function seenOnConsole(gateway: DemoGateway, session: string, token: strin
   const url = `${gateway.console}/api/v1/sessions/${session}`;
   const response = await fetch(url, { headers: { authorization: `Bearer ${token}` } });
   if (!response.ok) throw new Error(`${url} answered ${response.status}: ${await response.text()}`);
+}
+
+type Listed = { readonly session: string; readonly status: string };
+
+/** The gateway records in a session of its own who came without a token, as git does first; an admin ends it. */
+async function endOthers(gateway: DemoGateway, session: string, token: string): Promise<void> {
+  const headers = { authorization: `Bearer ${token}` };
+  const ask = async (path: string, method = "GET"): Promise<unknown> => {
+    const response = await fetch(`${gateway.console}/api/v1/sessions${path}`, { method, headers });
+    if (!response.ok) throw new Error(`${path} answered ${response.status}: ${await response.text()}`);
+    return response.json();
+  };
+  const others = async () =>
+    ((await ask("")) as { readonly sessions: readonly Listed[] }).sessions.filter(
+      (each) => each.session !== session && each.status !== "sealed",
+    );
+  for (const { session: other } of await others()) await ask(`/${other}/kill`, "POST");
+  for (let waited = 0; (await others()).length > 0; waited++) {
+    if (waited > 1200) throw new Error("the gateway's own session is not sealed");
+    await sleep(50);
+  }
 }
 
 /** Resolves at Ctrl-C or SIGTERM. */

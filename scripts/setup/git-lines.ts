@@ -32,6 +32,8 @@ export function gitLines(connections: readonly Reachable[], { gateway, steno, ss
     "\thelper =",
     `\thelper = ${quoted(`!${helper}`)}`,
     `[http ${quoted(`${origin}/`)}]`,
+    // From 2.46 on git need not be turned away first.
+    "\tproactiveAuth = basic",
     // What waits for an approval is slow.
     "\tlowSpeedLimit = 0",
     END,

@@ -1,12 +1,13 @@
-/** The coding agent of the demo: stock clients, told by configuration alone to go through the gateway; one conversation. */
+/** The coding agent of the demo: stock clients, pointed at the gateway by `steno setup cursor`; one conversation. */
 import { randomUUID } from "node:crypto";
-import { mkdirSync, writeFileSync } from "node:fs";
+import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Lead } from "../lead.ts";
-import { gitEnvironment, run, tryRun } from "../program.ts";
+import { run, tryRun } from "../program.ts";
 import { askModel } from "./ask-model.ts";
 import { callTool } from "./call-tool.ts";
+import { childrenOf, setUp } from "./set-up.ts";
 import { tellHook } from "./tell-hook.ts";
 
 export interface AgentOptions {
@@ -39,7 +40,8 @@ const NEXT = ["push", "origin", "HEAD:refs/heads/release/2.0"] as const;
 /** Works in a session that begins and ends with the conversation; back with its id when it is over. Throws when anything goes otherwise. */
 export async function agentSession(options: AgentOptions): Promise<string> {
   const working: Working = { ...options, conversation: randomUUID() };
-  const git = configure(options, working);
+  await setUp(options);
+  const git = terminal(options, working);
   const work = join(options.directory, "app");
   const { say, lead } = options;
   await tellHook(working, "sessionStart", { session_id: working.conversation });
@@ -111,19 +113,9 @@ interface Git {
   refused(cwd: string, why: string, ...args: string[]): Promise<void>;
 }
 
-/** The token goes to the gateway's address only. */
-function configure(options: AgentOptions, working: Working): Git {
-  const { conversation } = working;
-  const { directory, gateway, upstream, token, say } = options;
-  mkdirSync(directory, { recursive: true });
-  const config = join(directory, "gitconfig");
-  const settings = [
-    "[user]\n\tname = Cursor\n\temail = cursor@example.test",
-    `[url "${gateway}/git/code/"]\n\tinsteadOf = ${upstream}/`,
-    `[http "${gateway}/"]\n\textraHeader = Authorization: Bearer ${token}\n\textraHeader = steno-conversation: ${conversation}`,
-  ];
-  writeFileSync(config, `${settings.join("\n")}\n`, { mode: 0o600 });
-  const env = gitEnvironment(directory, config);
+/** Git in the agent's terminal. */
+function terminal({ directory, say }: AgentOptions, working: Working): Git {
+  const env = childrenOf(directory, working.conversation);
   const start = async (cwd: string, args: string[]) => {
     const command = `git ${args.map(quoted).join(" ")}`;
     say(`$ ${command}`);

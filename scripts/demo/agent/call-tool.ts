@@ -1,18 +1,19 @@
-/** The agent uses a tool: the official MCP client, told by URL alone to go through the gateway. */
+/** The agent uses a tool: the official MCP client, with the server that mcp.json names. */
 import { Client } from "@modelcontextprotocol/sdk/client/index.js";
-import { StreamableHTTPClientTransport } from "@modelcontextprotocol/sdk/client/streamableHttp.js";
+import { StdioClientTransport } from "@modelcontextprotocol/sdk/client/stdio.js";
 import type { Working } from "./agent.ts";
+import { childrenOf, serverOf } from "./set-up.ts";
 
 /** Back when the tool has answered. Throws when there is no such tool, or the call fails. */
 export async function callTool(
-  { gateway, token, conversation, say }: Working,
+  { directory, conversation, say }: Working,
   name: string,
   given: Readonly<Record<string, string>>,
 ): Promise<void> {
   const client = new Client({ name: "cursor", version: "1.0.0" });
-  const headers = { authorization: `Bearer ${token}`, "steno-conversation": conversation };
-  const url = new URL(`${gateway}/mcp-token/tracker`);
-  const transport = new StreamableHTTPClientTransport(url, { requestInit: { headers } });
+  const { command, args } = serverOf(directory, "tracker");
+  const env = childrenOf(directory, conversation) as Record<string, string>;
+  const transport = new StdioClientTransport({ command, args: [...args], env, cwd: directory });
   await client.connect(transport as Parameters<Client["connect"]>[0]);
   try {
     const { tools } = await client.listTools();
