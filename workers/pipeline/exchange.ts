@@ -45,7 +45,12 @@ export type Authenticated = Received & { readonly principal: Principal; readonly
 export type Resolved = Authenticated & { readonly connection: Incoming["connection"] };
 export type Looked = Resolved & { readonly inspected: Inspected | Flawed };
 export type Read = Resolved & { readonly inspected: Inspected };
-export type Decided = Read & { readonly facts: Facts; readonly decision: Decision };
+/** `clean` are detectors that have found nothing in all of the body: they need not look once more to hide it. */
+export type Decided = Read & {
+  readonly facts: Facts;
+  readonly clean: Rules | undefined;
+  readonly decision: Decision;
+};
 /** `hidden` is what was hidden in the known part of the request; a streamed rest goes through `masker`. */
 export type Masked = Decided & {
   readonly rules: Rules | undefined;

@@ -12,6 +12,8 @@ export type {
 /** A question as Cedar takes it, without the name of the set that answers. */
 export type Call = Omit<wasm.StatefulAuthorizationCall, "preparsedPolicySetId">;
 
+export type Answer = wasm.AuthorizationAnswer;
+
 export type Cedar = Pick<
   typeof wasm,
   "policyToJson" | "schemaToJsonWithResolvedTypes" | "validate" | "preparsePolicySet" | "statefulIsAuthorized"

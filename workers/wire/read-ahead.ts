@@ -4,13 +4,14 @@ type Bytes = Uint8Array;
 
 /** What is set aside at first; a stream that brings more gets more, up to the bound and one piece. */
 const FIRST = 16 * 1024;
-/** How often `take` gives the source another moment while each brings something. */
+/** How often `take` gives the source another moment, while each brings so much that more of it is worth waiting for. */
 const MOMENTS = 32;
+const WORTH = 4 * 1024;
 
 export class ReadAhead {
   readonly #read: () => Promise<Bytes | undefined>;
   readonly #limit: number;
-  readonly #moment: () => Promise<void>;
+  readonly #moment: (() => Promise<void>) | undefined;
   #held = new Uint8Array(0);
   #size = 0;
   #over = false;
@@ -20,19 +21,20 @@ export class ReadAhead {
 
   /**
    * `read` gives the next piece, good until it is called again, or undefined at the end. At most `limit` bytes and one piece are held. `moment` is how
-   * long the source may take between pieces that are worth taking together: a millisecond, in which the event loop turns.
+   * long the source may take between pieces that are worth taking together: a millisecond, in which the event loop turns. Without
+   * it what has come is given at once: of events that somebody waits for, only those that came while the taker was busy are joined.
    */
-  constructor(read: () => Promise<Bytes | undefined>, limit: number, moment: () => Promise<void>) {
+  constructor(read: () => Promise<Bytes | undefined>, limit: number, moment?: () => Promise<void>) {
     this.#read = read;
     this.#limit = limit;
     this.#moment = moment;
     this.#fill().catch(() => undefined);
   }
 
-  /** All that has come, a moment after anything has; undefined at the end. What came before a failure is given first. */
+  /** All that has come, with a moment a moment after anything has; undefined at the end. What came before a failure is given first. */
   async take(): Promise<Bytes | undefined> {
     while (this.#size === 0 && !this.#over) await this.#pause();
-    await this.#linger();
+    if (this.#moment) await this.#linger(this.#moment);
     if (this.#size === 0) {
       if (this.#failure) throw this.#failure.cause;
       return undefined;
@@ -44,11 +46,11 @@ export class ReadAhead {
     return taken;
   }
 
-  async #linger(): Promise<void> {
+  async #linger(moment: () => Promise<void>): Promise<void> {
     for (let moments = 0; moments < MOMENTS && this.#size < this.#limit && !this.#over; moments++) {
       const before = this.#size;
-      await this.#moment();
-      if (this.#size === before) return;
+      await moment();
+      if (this.#size - before < WORTH) return;
     }
   }
 

@@ -266,7 +266,8 @@ describe("remembered answers", () => {
     const set = await opened(
       file(
         "a.cedar",
-        `@id("g") permit(principal, action, resource) when { principal in Group::"developers" };`,
+        `@id("g") permit(principal, action, resource) when { principal in Group::"developers" };
+         @id("a") forbid(principal, action == Action::"git.push", resource) when { context.atomic && context has size && context.size > 100 };`,
       ),
     );
     const asked: unknown[] = [];
@@ -300,17 +301,27 @@ describe("remembered answers", () => {
     expect(asked).toHaveLength(7);
   });
 
+  test("what no policy reads makes no other question, and what one reads does", async () => {
+    const { asked, decide } = await counting(1);
+    const push = (context: Question["context"]) => decide(ann, [onRef("git.push", "refs/heads/x", context)]);
+    expect(push({ atomic: true, size: 100, commits: 1 }).verdict).toBe("allow");
+    for (const commits of [2, 3]) expect(push({ atomic: true, size: 100, commits }).verdict).toBe("allow");
+    expect(asked).toHaveLength(1);
+    expect(push({ atomic: true, size: 101, commits: 1 }).verdict).toBe("deny");
+    expect(push({ atomic: true, size: 100, commits: 4 }).verdict).toBe("allow");
+    expect(asked).toHaveLength(2);
+  });
+
   test("are bounded: the one not asked for longest goes first", async () => {
     const { asked, decide } = await counting(2);
-    const [a, b, c] = ["a", "b", "c"].map((name) => onRef("git.push", name)) as [
-      Question,
-      Question,
-      Question,
-    ];
-    for (const one of [a, b, a, c, a, b]) decide(ann, [one]);
-    expect(asked).toHaveLength(4);
+    const ref = (n: number) => decide(ann, [onRef("git.push", `refs/heads/${n}`)]);
+    for (let n = 0; n < 512; n++) ref(n);
+    for (const n of [0, 512, 0]) ref(n);
+    expect(asked).toHaveLength(513);
+    ref(1);
+    expect(asked).toHaveLength(514);
     decide(ann, [onRef("git.push", "x".repeat(10_000))]);
     decide(ann, [onRef("git.push", "x".repeat(10_000))]);
-    expect(asked).toHaveLength(6);
+    expect(asked).toHaveLength(516);
   });
 });

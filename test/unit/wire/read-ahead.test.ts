@@ -64,6 +64,29 @@ describe("reading ahead", () => {
     expect(taken?.byteLength).toBeGreaterThan(10);
   });
 
+  test("does not wait for a source that only trickles", async () => {
+    let came = 0;
+    const trickle = async () => {
+      await new Promise((resolve) => setImmediate(resolve));
+      return new Uint8Array([++came]);
+    };
+    let moments = 0;
+    await new ReadAhead(trickle, 1024 * 1024, async () => {
+      moments += 1;
+      await moment();
+    }).take();
+    expect(moments).toBe(1);
+  });
+
+  test("without moments gives what is there at once, and then all that came while its taker was busy", async () => {
+    const pieces = [1, 2, 3].map((byte) => new Uint8Array([byte]));
+    const ahead = new ReadAhead(source(pieces, [0, 3, 0]), 1024);
+    expect(await ahead.take()).toEqual(new Uint8Array([1]));
+    await settled();
+    expect(await ahead.take()).toEqual(new Uint8Array([2, 3]));
+    expect(await ahead.take()).toBe(undefined);
+  });
+
   test("reads no more than its bound and one piece until something is taken", async () => {
     let reads = 0;
     const ahead = new ReadAhead(async () => (reads++ < 100 ? new Uint8Array(10) : undefined), 25, moment);

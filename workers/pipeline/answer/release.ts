@@ -73,10 +73,11 @@ async function stream(
   const { status } = response;
   const reader = source.getReader({ mode: "byob" });
   const { stallSeconds, streamSeconds } = means.settings;
-  const patience = isEventStream(response.headers) ? streamSeconds : stallSeconds;
+  const events = isEventStream(response.headers);
+  const patience = events ? streamSeconds : stallSeconds;
   const within = <T>(read: Promise<T>) => inTime(read, patience, upstreamSilent);
   const read = pieces(reader, within);
-  const ahead = new ReadAhead(masking?.over(read) ?? read, CHUNK, moment);
+  const ahead = new ReadAhead(masking?.over(read) ?? read, CHUNK, events ? undefined : moment);
   const first = await ahead.take();
   const bytes = first ?? new Uint8Array(0);
   sure(

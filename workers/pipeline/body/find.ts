@@ -3,21 +3,28 @@ import { SEVERITIES, type Severity } from "#durable/format/decision.ts";
 import type { Question } from "#durable/format/question/question.ts";
 import { PRESIDIO } from "#workers/mask/analysis/analysis.ts";
 import { textsOf } from "#workers/mask/analysis/texts.ts";
+import type { Rules } from "#workers/mask/pattern/scan.ts";
 import { maskerFor, type Reading } from "#workers/mask/reading.ts";
 import type { Means, Read } from "../exchange.ts";
+
+export type Searched = {
+  readonly questions: readonly Question[];
+  /** Those that found nothing in all of the body. */
+  readonly clean?: Rules;
+};
 
 /**
  * The questions, with the names of all detectors that found something in the known part of the body, and how severe that
  * is. `inspected` is true only when that part is all of it, and all of it was looked into.
  */
-export async function find({ inspected }: Read, means: Means): Promise<readonly Question[]> {
+export async function find({ inspected }: Read, means: Means): Promise<Searched> {
   const { questions, body, reading = "none", outgoing } = inspected;
-  if (reading === "none") return questions;
+  if (reading === "none") return { questions };
   const coded = outgoing.headers.some(([name]) => name === "content-encoding");
   const known = body.kind === "whole" ? body.bytes : body.kind === "stream" ? body.prefix : undefined;
   const whole = body.kind === "none" || (body.kind === "whole" && !coded);
   const rules = known && !coded ? means.detectors.choose(["*"]) : undefined;
-  if (!rules || !known) return questions.map((question) => withFound(question, [], 0, whole));
+  if (!rules || !known) return { questions: questions.map((question) => withFound(question, [], 0, whole)) };
   const masker = maskerFor(reading, rules);
   masker.push(known);
   masker.end();
@@ -26,7 +33,10 @@ export async function find({ inspected }: Read, means: Means): Promise<readonly 
   const severities = [...found.map((mask) => mask.severity), ...analysed.severities];
   const severity = Math.max(0, ...severities.map((one) => SEVERITIES.indexOf(one) + 1));
   const findings = [...new Set([...found.map(({ detector }) => detector), ...analysed.findings])].toSorted();
-  return questions.map((question) => withFound(question, findings, severity, whole && analysed.whole));
+  return {
+    questions: questions.map((question) => withFound(question, findings, severity, whole && analysed.whole)),
+    ...(whole && found.length === 0 && { clean: rules }),
+  };
 }
 
 type Found = {

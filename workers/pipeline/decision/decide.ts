@@ -12,10 +12,11 @@ export async function decide(read: Read, means: Means): Promise<Decided> {
     client: opening.client,
     taints: means.taints.of(opening),
   };
-  const questions = await find(read, means);
+  const { questions, clean } = await find(read, means);
   const answer = await means.evaluator.decide(principal, questions, facts);
   if ("no" in answer) throw new Refusal(answer.no.code, answer.no.message);
-  return { ...read, inspected: { ...inspected, questions }, facts, decision: named(answer.ok, inspected) };
+  const decision = named(answer.ok, inspected);
+  return { ...read, inspected: { ...inspected, questions }, facts, clean, decision };
 }
 
 /** What is refused says where to look: whoever sent it has to take it out. */

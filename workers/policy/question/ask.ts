@@ -1,7 +1,7 @@
 /** Asks Cedar one question of the policies it can meet, and of the world only what they read. */
 import type { Principal } from "#durable/format/principal.ts";
 import type { Facts, Question } from "#durable/format/question/question.ts";
-import type { Call, Cedar, EntityJson } from "../cedar.ts";
+import type { Answer, Call, Cedar, EntityJson } from "../cedar.ts";
 import type { Policy, PolicySet } from "../set/policy-set.ts";
 import { type Around, keyOf } from "../set/scope.ts";
 import { contextOf } from "./context.ts";
@@ -42,7 +42,10 @@ export function ask(cedar: Pick<Cedar, "statefulIsAuthorized">, set: PolicySet, 
   if (!slice) return { cannot: "the policy set is closed" };
   const { name, reads = namesOf(set, asked) } = slice;
   if (name === undefined) return NOTHING;
-  const answer = cedar.statefulIsAuthorized({ ...call(asked, entities, reads), preparsedPolicySetId: name });
+  const told = call(asked, entities, reads);
+  const answer = remembered(slice.answers, told, () =>
+    cedar.statefulIsAuthorized({ ...told, preparsedPolicySetId: name }),
+  );
   if (answer.type === "failure") return { cannot: answer.errors.map(({ message }) => message).join("; ") };
   const { decision, diagnostics } = answer.response;
   const policiesOf = (ids: readonly string[]) => ids.flatMap((id) => set.policies.get(id) ?? []);
@@ -52,6 +55,21 @@ export function ask(cedar: Pick<Cedar, "statefulIsAuthorized">, set: PolicySet, 
     failed: policiesOf(diagnostics.errors.map(({ policyId }) => policyId)),
     failures: diagnostics.errors.map(({ policyId, error }) => `policy ${policyId} failed: ${error.message}`),
   };
+}
+
+/** Answers remembered for each slice, and the longest question worth remembering, in UTF-16 units. */
+const REMEMBERED = 512;
+const KEY_MAX = 4_096;
+
+/** The same question has the same answer for as long as the policies are the same. */
+function remembered(answers: Map<string, Answer>, told: Call, answer: () => Answer): Answer {
+  const key = JSON.stringify(told);
+  const known = answers.get(key);
+  if (known) answers.delete(key);
+  const made = known ?? answer();
+  if (key.length <= KEY_MAX && made.type === "success") answers.set(key, made);
+  if (answers.size > REMEMBERED) answers.delete(answers.keys().next().value as string);
+  return made;
 }
 
 type World = Omit<Asked, "lifted">;

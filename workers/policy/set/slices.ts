@@ -1,5 +1,5 @@
 /** The parts of a policy set that questions are asked of: Cedar's work grows with the policies it is shown, so it is shown few. */
-import type { Cedar } from "../cedar.ts";
+import type { Answer, Cedar } from "../cedar.ts";
 import type { Policy } from "./policy-set.ts";
 import type { Around } from "./scope.ts";
 import { inScope } from "./scope.ts";
@@ -9,6 +9,8 @@ export type Slice = {
   readonly name: string | undefined;
   /** Members of the context that its policies mention; undefined: all of them. */
   readonly reads: ReadonlySet<string> | undefined;
+  /** What was answered to what was asked of them, all that they can read of it: questions differ in much that nobody reads. */
+  readonly answers: Map<string, Answer>;
 };
 
 /** Slices Cedar holds at once for one set. The one not asked for longest goes first. */
@@ -61,7 +63,7 @@ export class Slices {
     const reads = policies.some((policy) => policy.reads === undefined)
       ? undefined
       : new Set(policies.flatMap((policy) => [...(policy.reads ?? [])]));
-    const slice = { name, reads };
+    const slice = { name, reads, answers: new Map<string, Answer>() };
     this.#held.set(bits, slice);
     if (this.#held.size > SLICES_MAX) {
       const [oldest = "", first] = this.#held.entries().next().value ?? [];
