@@ -23,8 +23,15 @@ export type Shapes = {
 const UNSET = { findings: [], severity: 0, inspected: false, paths: [] } as const;
 const DERIVED = ["now", "client", "taints", "touches", "tops"];
 
-/** Of this project's own schema; throws when that does not parse. */
+let known: Shapes | undefined;
+
+/** Of this project's own schema, which is read once; throws when that does not parse. */
 export function readShapes(cedar: Pick<Cedar, "schemaToJsonWithResolvedTypes">): Shapes {
+  known ??= shapesBy(cedar);
+  return known;
+}
+
+function shapesBy(cedar: Pick<Cedar, "schemaToJsonWithResolvedTypes">): Shapes {
   const answer = cedar.schemaToJsonWithResolvedTypes(SCHEMA);
   if (answer.type === "failure") throw new Error(`the schema does not parse: ${answer.errors[0]?.message}`);
   const { actions = {}, entityTypes = {} } = answer.json[""] ?? {};
