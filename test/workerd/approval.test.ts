@@ -224,7 +224,7 @@ describe("an approval", () => {
   });
 });
 
-test("five hundred holds wait at once, and each is decided by itself", async () => {
+test("five hundred holds wait at once, and each is decided by itself", { timeout: 120_000 }, async () => {
   const all = await Promise.all(Array.from({ length: 500 }, () => held()));
   const said = await Promise.all(
     all.map(({ one }, i) => one.say({ step: i % 2 === 0 ? "approve" : "deny", by: bob })),
