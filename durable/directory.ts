@@ -3,6 +3,7 @@ import { DurableObject } from "cloudflare:workers";
 import { PENDING_MIGRATION, Pending } from "#durable/approval/pending.ts";
 import { type Rest, STANDING_MIGRATION, Standing } from "#durable/approval/standing.ts";
 import { PINS_MIGRATION, Pins } from "#durable/catalogue/pins.ts";
+import { SERVER_SESSIONS_MIGRATION, ServerSessions } from "#durable/catalogue/server-sessions.ts";
 import { type Asked, CUSTODY_MIGRATION, Custody } from "#durable/custody/custody.ts";
 import type { ApprovalRow } from "#durable/format/approval/approval.ts";
 import type { Grant, StandingRow } from "#durable/format/approval/standing.ts";
@@ -22,6 +23,7 @@ const MIGRATIONS: readonly string[] = [
   PENDING_MIGRATION,
   STANDING_MIGRATION,
   PINS_MIGRATION,
+  SERVER_SESSIONS_MIGRATION,
 ];
 
 /** How often sessions that are not sealed are looked after. */
@@ -66,6 +68,7 @@ export abstract class DirectoryObject extends DurableObject {
   readonly #pending = new Pending(this.#sql);
   readonly #standing = new Standing(this.#sql);
   readonly #pins = new Pins(this.#sql);
+  readonly #serverSessions = new ServerSessions(this.#sql);
   /** When each session was last woken; of what an earlier run left nothing is known. */
   readonly #woken = new Map<string, number>();
 
@@ -232,6 +235,18 @@ export abstract class DirectoryObject extends DurableObject {
   ): Promise<readonly PinState[] | null> {
     const who = await this.means.pseudonym(principalKey(principal));
     return this.ctx.storage.transactionSync(() => this.#pins.learn(connection, who, shown) ?? null);
+  }
+
+  async opened(connection: string, principal: Principal, serverSession: string): Promise<void> {
+    const who = await this.means.pseudonym(principalKey(principal));
+    const id = await this.means.pseudonym(`session of ${connection} ${serverSession}`);
+    this.#serverSessions.opened(id, who, this.means.now());
+  }
+
+  async isOwn(connection: string, principal: Principal, serverSession: string): Promise<boolean> {
+    const who = await this.means.pseudonym(principalKey(principal));
+    const id = await this.means.pseudonym(`session of ${connection} ${serverSession}`);
+    return this.#serverSessions.isOwn(id, who, this.means.now());
   }
 
   /** Pins what was approved. False when whoever asked was shown another since. */

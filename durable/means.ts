@@ -117,6 +117,8 @@ export interface Pinned {
     shown: readonly Definition[],
   ): Promise<readonly PinState[] | null>;
   accept(connection: string, principal: Principal, accepted: Acceptance): Promise<boolean>;
+  opened(connection: string, principal: Principal, serverSession: string): Promise<void>;
+  isOwn(connection: string, principal: Principal, serverSession: string): Promise<boolean>;
 }
 
 /** The journal, shared by all sessions of a recorder. */

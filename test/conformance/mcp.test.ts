@@ -177,6 +177,31 @@ test("who is unknown is led to where they can sign in, at /mcp/ alone", async ()
   });
 });
 
+test("a session of the server's is whoever's opened it", async () => {
+  const post = (as: string, id: string, method: string) =>
+    fetch(mcp(), {
+      method,
+      headers: {
+        authorization: `Bearer ${as}`,
+        "content-type": "application/json",
+        accept: "application/json, text/event-stream",
+        "mcp-session-id": id,
+      },
+      ...(method === "POST" && { body: JSON.stringify({ jsonrpc: "2.0", id: 5, method: "tools/list" }) }),
+    });
+  const client = await connected(mcp());
+  const id = (client.transport as { readonly sessionId?: string }).sessionId ?? "";
+  const bob = await oidc.token({ sub: "bob", audience: "steno" });
+  for (const method of ["POST", "GET", "DELETE"]) {
+    const response = await post(bob, id, method);
+    expect([method, response.status]).toEqual([method, 404]);
+    expect(await response.json()).toMatchObject({ error: { data: { refusal: "not_yours" } } });
+  }
+  expect((await post(token, "made-up", "POST")).status).toBe(404);
+  expect((await post(token, id, "POST")).status).toBe(200);
+  await client.close();
+});
+
 test("two agents at once are two sessions", async () => {
   const headers = (conversation: string) => ({
     authorization: `Bearer ${token}`,

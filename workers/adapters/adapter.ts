@@ -73,6 +73,8 @@ export type Inspected<Op extends Operation = Operation, F extends Contained = Co
   readonly cancels?: string;
   /** The conversation it belongs to, where the body says so; a header that says another is refused. */
   readonly conversation?: string;
+  /** A session of the upstream's that it names: only whoever opened it may. */
+  readonly serverSession?: string;
   /** Set when it asks the gateway what became of a hold: nothing of it goes upstream. `answer` is told the news, where there is such a hold. */
   readonly waits?: {
     readonly approval: ApprovalId;
@@ -128,6 +130,8 @@ export type Showing = {
   /** As `Pins` has it, for whoever asked. */
   readonly known: (tools: readonly string[]) => Promise<readonly (Known | null)[]>;
   readonly learn: (shown: readonly Definition[]) => Promise<readonly PinState[]>;
+  /** The upstream has opened a session for whoever asked; durable before this returns. */
+  readonly opened: (serverSession: string) => Promise<void>;
   /** The text without what is hidden in this exchange. */
   readonly hide: (text: string, reading: "json" | "text") => string;
   /** Frames of what the upstream sent, durable before this returns. Each fits into one line. */

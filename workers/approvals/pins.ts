@@ -29,6 +29,25 @@ export class Pins extends WorkerEntrypoint<Env> implements PinsContract {
     });
   }
 
+  async opened(
+    connection: ConnectionName,
+    principal: Principal,
+    serverSession: string,
+  ): Promise<Answer<null>> {
+    return recorded<null>(async () => {
+      await this.#pins().opened(connection, principal, serverSession);
+      return { ok: null };
+    });
+  }
+
+  async isOwn(
+    connection: ConnectionName,
+    principal: Principal,
+    serverSession: string,
+  ): Promise<Answer<boolean>> {
+    return recorded(async () => ({ ok: await this.#pins().isOwn(connection, principal, serverSession) }));
+  }
+
   #pins() {
     return pinsOf(recorderEnv(this.env).directory);
   }

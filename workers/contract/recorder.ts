@@ -130,7 +130,7 @@ export interface Hold {
   show(approval: ApprovalId, of: Principal, seen: number, ms: number): Promise<Answer<HoldNews>>;
 }
 
-/** Held by the gateway: definitions of MCP tools, as they were seen first or approved last. An approval moves them, and nothing here. */
+/** Held by the gateway: what is remembered of MCP servers. Whose their sessions are; definitions of tools, as they were seen first or approved last. An approval moves them, and nothing here. */
 export interface Pins {
   /** What is known of each tool, in the order they are named; null when nobody was ever shown it. */
   known(
@@ -144,6 +144,10 @@ export interface Pins {
     principal: Principal,
     shown: readonly Definition[],
   ): Promise<Answer<readonly PinState[]>>;
+  /** A server has opened a session for somebody. */
+  opened(connection: ConnectionName, principal: Principal, serverSession: string): Promise<Answer<null>>;
+  /** Whether it was opened for them, and by this gateway. */
+  isOwn(connection: ConnectionName, principal: Principal, serverSession: string): Promise<Answer<boolean>>;
 }
 
 /** Held by the console, for approvers. The recorder decides whose say it is; who they are, and which groups they are in, is `by`. */

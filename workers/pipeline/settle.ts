@@ -1,5 +1,6 @@
 /** Asks upstream what a request cannot prove by itself, as an exchange of its own: decided, recorded, cleared like any. */
 import { mintExchangeId } from "#durable/format/ids.ts";
+import { principalKey } from "#durable/format/principal.ts";
 import { Refusal } from "#durable/format/refusal.ts";
 import type { Inspected } from "#workers/adapters/adapter.ts";
 import { responseHeaders } from "#workers/wire/headers.ts";
@@ -14,8 +15,13 @@ import { forward } from "./forward.ts";
 const ANSWER_MAX = 32 * 1024 * 1024;
 /** A push of many refs may need one answer for each. */
 const LOOKS_MAX = 16;
+const REMEMBERED_MAX = 10_000;
+
+/** They never change hands, so the recorder is asked once of each. */
+const ownSessions = new Set<string>();
 
 export async function settle(read: Read, means: Means): Promise<Read> {
+  await requireOwn(read, means);
   let inspected = await defined(read, means);
   for (let looks = 0; inspected.unsettled && looks < LOOKS_MAX; looks++) {
     const { look, settle } = inspected.unsettled;
@@ -23,6 +29,18 @@ export async function settle(read: Read, means: Means): Promise<Read> {
     inspected = { ...(await settle(await ask({ ...read, inspected: look }, means))), body };
   }
   return { ...read, inspected };
+}
+
+/** A session of the upstream's stands for whoever opened it: its id alone must let nobody in. */
+async function requireOwn({ inspected, connection, principal }: Read, means: Means): Promise<void> {
+  const { serverSession } = inspected;
+  if (serverSession === undefined) return;
+  const key = JSON.stringify([connection.name, principalKey(principal), serverSession]);
+  if (ownSessions.has(key)) return;
+  const own = granted(await means.pins.isOwn(connection.name, principal, serverSession));
+  if (!own) throw new Refusal("not_yours", "there is no such session of yours: open another");
+  if (ownSessions.size >= REMEMBERED_MAX) ownSessions.clear();
+  ownSessions.add(key);
 }
 
 /** What the pins know of the tool decides too: without them nothing is decided. */

@@ -90,8 +90,8 @@ describe("refused is", () => {
   test.each([
     ["a batch", [{ jsonrpc: "2.0", id: 1, method: "ping" }], /send one message/],
     ["another version of JSON-RPC", { jsonrpc: "1.0", id: 1, method: "ping" }, /"jsonrpc": "2.0"/],
-    ["an id that is an object", { jsonrpc: "2.0", id: {}, method: "ping" }, /a string or a number/],
-    ["an id that is null", { jsonrpc: "2.0", id: null, method: "ping" }, /a string or a number/],
+    ["an id that is an object", { jsonrpc: "2.0", id: {}, method: "ping" }, /a string or a whole number/],
+    ["an id that is null", { jsonrpc: "2.0", id: null, method: "ping" }, /a string or a whole number/],
     ["a call of nothing", { jsonrpc: "2.0", id: 1, method: "tools/call", params: {} }, /params.name/],
     ["params that are a list", { jsonrpc: "2.0", id: 1, method: "ping", params: [] }, /params is an object/],
     ["neither a question nor an answer", { jsonrpc: "2.0", id: 1 }, /a method, or an id/],
@@ -112,9 +112,9 @@ describe("refused is", () => {
     expect((await inspect(call("a", {}, encoded))).operation.name).toBe("a");
   });
 
-  test("a path below the server, and a version that is no date", async () => {
+  test("a path below the server, and a revision that nobody knows", async () => {
     expect(await refusal({ ...call("a"), path: "/sse" })).toMatch(/one address/);
-    expect(await refusal(call("a", {}, { "mcp-protocol-version": "latest" }))).toMatch(/is a date/);
+    expect(await refusal(call("a", {}, { "mcp-protocol-version": "latest" }))).toMatch(/not known here/);
   });
 });
 

@@ -12,7 +12,8 @@ import type { Adapter, Flawed, Hearing, Incoming, Inspected } from "../adapter.t
 import { definedCall, ownCall, type Said } from "./catalogue/call.ts";
 import { showAnswer } from "./catalogue/show.ts";
 import { Elicitors } from "./elicitation.ts";
-import { boundContent, checkMirrors, type Message, messageOf, summaryOf } from "./message.ts";
+import { boundContent, type Message, messageOf, summaryOf } from "./message.ts";
+import { checkMirrors, McpRefusal, revisionOf } from "./mirror.ts";
 import { questionsOf } from "./questions.ts";
 import { elicitors, refuseMcp } from "./refuse.ts";
 import { waitCall, waitToolName } from "./wait-tool.ts";
@@ -20,7 +21,6 @@ import { waitCall, waitToolName } from "./wait-tool.ts";
 const BODY_MAX = 16 * 1024 * 1024;
 /** Messages of an answer that stand in a frame. */
 const MESSAGES_MAX = 200;
-const VERSION = /^\d{4}-\d\d-\d\d$/;
 
 type McpInspected = Inspected<McpOperation>;
 
@@ -31,14 +31,15 @@ export const mcpAdapter: Adapter<McpOperation> = {
     const { request, connection, path, query } = incoming;
     if (path !== "/" || query !== "")
       throw new Refusal("unknown_path", "an MCP server is one address, without a path below it");
-    const version = versionOf(request.headers);
+    requireOrigin(request.headers);
     const headers = outgoingHeaders(request.headers);
     const outgoing = { method: request.method, path: "/", headers };
     if (request.method === "GET" || request.method === "DELETE") {
       const kind = request.method === "GET" ? "mcp.stream" : "mcp.end";
-      const operation: McpOperation = { kind, method: "", ...version };
+      const operation: McpOperation = { kind, method: "", ...versionOf(request.headers) };
       const questions = questionsOf(operation, connection, {}, 0);
-      return { operation, questions, outgoing, body: { kind: "none" }, frames: [], reading: "json", hearing };
+      const own = { reading: "json", hearing, ...within(request.headers) } as const;
+      return { operation, questions, outgoing, body: { kind: "none" }, frames: [], ...own };
     }
     if (request.method !== "POST") throw new Refusal("unknown_path", "MCP is spoken by POST, GET and DELETE");
     const body = await peek(request, BODY_MAX, incoming.stallSeconds, () => false);
@@ -48,7 +49,11 @@ export const mcpAdapter: Adapter<McpOperation> = {
       throw new Refusal("malformed", "messages are sent without a content encoding");
     const json = parseJson(body.bytes, "the message");
     const message = messageOf(json);
-    checkMirrors(request.headers, message);
+    const flaw = mismatch(request.headers, message);
+    if (flaw) {
+      const { params: _, ...operation } = message;
+      return { operation, outgoing, body, reading: "json", flaw };
+    }
     const said: Said = { message, json: json as JsonObject, bytes: body.bytes, headers };
     if (message.kind !== "mcp.tools/call") return inspectedOf(said, incoming);
     // By the name that the agent knows it by, as its hooks tell of it.
@@ -101,6 +106,7 @@ function inspectedOf(
     hearing: message.kind === "mcp.initialize" && Elicitors.declares(params) ? opening : hearing,
     content: boundContent(message.method, params),
     ...cancelling(request.headers, message, params),
+    ...within(request.headers),
   };
 }
 
@@ -117,12 +123,35 @@ function cancelling(
   return id === undefined ? {} : { cancellable: named(id) };
 }
 
+const LOOPBACK = /^https?:\/\/(?:localhost|127\.0\.0\.1|\[::1\])(?::\d+)?$/;
+
+/** Editors send no Origin. A browser's page says where it is from, and none from elsewhere has business here. */
+function requireOrigin(headers: Headers): void {
+  const origin = headers.get("origin");
+  if (origin !== null && !LOOPBACK.test(origin))
+    throw new Refusal("denied", "pages of other origins may not speak to MCP servers here");
+}
+
+/** A session of the server's is whoever's opened it. */
+function within(headers: Headers): Pick<McpInspected, "serverSession"> {
+  const id = headers.get("mcp-session-id");
+  return id === null ? {} : { serverSession: id };
+}
+
+/** Why the fields and the message are not one; undefined when they are. */
+function mismatch(headers: Headers, message: Message): McpRefusal | undefined {
+  try {
+    checkMirrors(headers, message);
+    return undefined;
+  } catch (thrown) {
+    if (thrown instanceof McpRefusal) return thrown;
+    throw thrown;
+  }
+}
+
 function versionOf(headers: Headers): { readonly version?: string } {
-  const version = headers.get("mcp-protocol-version");
-  if (version === null) return {};
-  if (!VERSION.test(version))
-    throw new Refusal("malformed", "MCP-Protocol-Version is a date, such as 2025-11-25");
-  return { version };
+  const version = revisionOf(headers);
+  return version === undefined ? {} : { version };
 }
 
 /** Answers come as they are, not compressed, so that what they say can be read on the way. */

@@ -37,26 +37,51 @@ const KNOWN: ReadonlySet<string> = new Set([
 export function messageOf(json: Json): Message {
   if (Array.isArray(json)) throw malformed("batches are not part of this revision of MCP: send one message");
   if (!isObject(json) || json["jsonrpc"] !== "2.0") throw malformed('a message needs "jsonrpc": "2.0"');
+  refuseLookalikes(json, MEMBERS, "the message");
   const { id, method } = json;
-  if (id !== undefined && typeof id !== "string" && typeof id !== "number")
-    throw malformed("the id of a message is a string or a number");
-  if (typeof id === "string" && id.length > WORD_MAX) throw malformed("the id is too long");
-  const known = id === undefined ? {} : { id };
+  const known = id === undefined ? {} : { id: idOf(id) };
   if (method === undefined) {
-    if (id === undefined || (json["result"] === undefined && json["error"] === undefined))
+    if (id === undefined || (json["result"] === undefined) === (json["error"] === undefined))
       throw malformed("a message has a method, or an id with a result or an error");
     return { kind: "mcp.reply", method: "", ...known, params: {} };
   }
   if (typeof method !== "string" || method === "" || method.length > WORD_MAX)
     throw malformed("the method is a string of at most 1,024 letters");
+  if (json["result"] !== undefined || json["error"] !== undefined)
+    throw malformed("the message asks and answers at once");
   if (json["params"] !== undefined && !isObject(json["params"])) throw malformed("params is an object");
   const params = isObject(json["params"]) ? json["params"] : {};
-  const kind = id === undefined ? "mcp.notification" : kindOf(method);
+  refuseLookalikes(params, PARAMS, "params");
+  const kind = id === undefined ? "mcp.notification" : kindOf(method, params);
   const name = nameIn(kind, params);
   return { kind, method, ...known, ...(name !== undefined && { name }), params };
 }
 
-function kindOf(method: string): McpAction {
+/** MCP has no null, and beyond 2^53 an id is another number to another reader. */
+function idOf(id: Json): string | number {
+  if (typeof id === "number" && Number.isSafeInteger(id)) return id;
+  if (typeof id !== "string") throw malformed("the id of a message is a string or a whole number below 2^53");
+  if (id.length > WORD_MAX) throw malformed("the id is too long");
+  return id;
+}
+
+const MEMBERS = ["jsonrpc", "id", "method", "params", "result", "error"];
+/** What is decided by. */
+const PARAMS = ["name", "uri", "arguments", "_meta"];
+
+/** Some decoders, Go's among them, take a member for another that differs in case. */
+function refuseLookalikes(object: JsonObject, known: readonly string[], where: string): void {
+  for (const name of Object.keys(object)) {
+    // Upper first: the long s becomes an S only then; the Kelvin sign becomes a k only by lower case.
+    const folded = name.toUpperCase().toLowerCase();
+    if (name !== folded && known.includes(folded))
+      throw malformed(`${where} has a member that some readers take for "${folded}"`);
+  }
+}
+
+function kindOf(method: string, params: JsonObject): McpAction {
+  // Nothing is subscribed to: it is for the server to say what that is. Revisions from 2026-07-28 on have no such method.
+  if (/^resources\/(?:un)?subscribe$/.test(method) && params["uri"] === undefined) return "mcp.other";
   if (KNOWN.has(method)) return `mcp.${method}` as McpAction;
   return method.startsWith("tasks/") ? "mcp.tasks" : "mcp.other";
 }
@@ -78,32 +103,6 @@ const NAMED: Partial<Record<McpAction, "name" | "uri">> = {
   "mcp.resources/subscribe": "uri",
   "mcp.resources/unsubscribe": "uri",
 };
-
-/**
- * Holds the fields that mirror a message (2026-07-28, Streamable HTTP) to the message itself, where they are there:
- * whoever decides by them must decide by the same. Throws `Refusal("malformed")`.
- */
-export function checkMirrors(headers: Headers, { method, name }: Message): void {
-  const [said, named] = [headers.get("mcp-method"), headers.get("mcp-name")];
-  if (said !== null && said !== method) throw malformed("the header Mcp-Method is not the message's method");
-  if (named !== null && decoded(named) !== (name ?? ""))
-    throw malformed("the header Mcp-Name is not what the message names");
-}
-
-const BASE64 = /^=\?base64\?([A-Za-z0-9+/]*={0,2})\?=$/;
-
-function decoded(field: string): string | undefined {
-  const text = BASE64.exec(field)?.[1];
-  if (text === undefined) return field;
-  try {
-    return new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(
-      Uint8Array.from(atob(text), (c) => c.charCodeAt(0)),
-    );
-  } catch {
-    // What cannot be decoded is not what the message names.
-    return undefined;
-  }
-}
 
 /** What an approval of it is bound to: the method and what it is given, in whatever order. Ids and `_meta` differ each time. */
 export function boundContent(method: string, params: JsonObject): string {

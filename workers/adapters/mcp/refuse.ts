@@ -3,6 +3,7 @@ import type { McpOperation, Unknown } from "#durable/format/operation.ts";
 import type { Refusal, RefusalCode } from "#durable/format/refusal.ts";
 import type { Incoming } from "../adapter.ts";
 import { Elicitors, elicitation } from "./elicitation.ts";
+import { McpRefusal } from "./mirror.ts";
 import { waitToolName } from "./wait-tool.ts";
 
 /** JSON-RPC 2.0 §5.1; what is not of the protocol is from the range that servers may define. */
@@ -36,11 +37,15 @@ export function refuseMcp(refusal: Refusal, incoming: Incoming, operation: McpOp
   const { code, status, message } = refusal;
   const { request } = incoming;
   if (code === "unauthenticated") return answered(401, errorOf(null, refusal), challenge(incoming));
+  if (request.method !== "POST" && code === "not_yours") return answered(404, errorOf(null, refusal));
   if (request.method !== "POST")
     return answered(request.method === "GET" ? 405 : status, errorOf(null, refusal));
   if (operation.kind === "unknown")
     return answered(code === "malformed" ? 400 : status, errorOf(null, refusal));
   const { kind, id } = operation;
+  if (refusal instanceof McpRefusal) return answered(400, errorOf(id ?? null, refusal));
+  // Clients open another session when theirs is not there; somebody else's is not.
+  if (code === "not_yours") return answered(404, errorOf(id ?? null, refusal));
   if (id === undefined || kind === "mcp.reply") return answered(status, errorOf(null, refusal));
   const pending = code === "approval_pending" && elicitors.has(request.headers.get("mcp-session-id"));
   const shown = pending ? elicitation(refusal) : undefined;
@@ -59,15 +64,22 @@ export function refuseMcp(refusal: Refusal, incoming: Incoming, operation: McpOp
 }
 
 /** What a request with this id is answered by JSON-RPC. */
-export const errorOf = (id: string | number | null, { code, message, later }: Refusal, as?: number) => ({
-  jsonrpc: "2.0",
-  id,
-  error: {
-    code: as ?? CODES[code] ?? OTHER,
-    message,
-    data: { refusal: code, ...(later !== undefined && { retryAfter: later }) },
-  },
-});
+export function errorOf(id: string | number | null, refusal: Refusal, as?: number) {
+  const { code, message, later } = refusal;
+  return {
+    jsonrpc: "2.0",
+    id,
+    error: {
+      code: as ?? (refusal instanceof McpRefusal ? refusal.rpc.code : undefined) ?? CODES[code] ?? OTHER,
+      message,
+      data: {
+        refusal: code,
+        ...(later !== undefined && { retryAfter: later }),
+        ...(refusal instanceof McpRefusal && refusal.rpc.data),
+      },
+    },
+  };
+}
 
 function challenge({ request, connection }: Incoming): Record<string, string> {
   const { origin, pathname } = new URL(request.url);

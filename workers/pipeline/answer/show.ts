@@ -29,6 +29,8 @@ function showingOf({ connection, principal, opening, rules, session, x }: Cleare
       answered(tools, granted(await means.pins.known(connection.name, principal, tools))),
     learn: async (shown) =>
       answered(shown, granted(await means.pins.learn(connection.name, principal, shown))),
+    opened: async (serverSession) =>
+      void granted(await means.pins.opened(connection.name, principal, serverSession)),
     hide: (text, reading) => {
       if (!rules) return text;
       const masker = maskerFor(reading, rules);

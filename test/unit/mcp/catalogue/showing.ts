@@ -56,6 +56,9 @@ export async function shown(response: Response, around: Around = {}): Promise<An
         return pinned ? { pinned } : null;
       });
     },
+    async opened(session) {
+      steps.push(`opened ${session}`);
+    },
     async learn(some) {
       steps.push("learn");
       learnt.push(...some.map(({ tool }) => tool));

@@ -24,6 +24,8 @@ export async function showAnswer(
   showing: Showing,
 ): Promise<Response> {
   const { body, status, headers } = response;
+  const session = operation.kind === "mcp.initialize" ? headers.get("mcp-session-id") : null;
+  if (session !== null) await showing.opened(session);
   if (!body) return response;
   const coding = headers.get("content-encoding")?.trim().toLowerCase() ?? "identity";
   // As clients tell them apart.
