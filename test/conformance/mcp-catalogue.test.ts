@@ -249,7 +249,7 @@ describe("a list that cannot be read", () => {
 
 test("of 2026-07-28, the field that mirrors a tool's name goes on with its own name, and nothing else of it", async () => {
   const body =
-    '{"jsonrpc":"2.0","id":9,"method":"tools/call","params":{"name":"payments_look","arguments":{}}}';
+    '{"jsonrpc":"2.0","id":9,"method":"tools/call","params":{"name":"payments_look","arguments":{},"_meta":{"io.modelcontextprotocol/protocolVersion":"2026-07-28"}}}';
   json.raw = { type: "application/json", body: '{"jsonrpc":"2.0","id":9,"result":{"content":[]}}' };
   const headers = {
     authorization: `Bearer ${token}`,
