@@ -62,7 +62,9 @@ export function partsOf(asked: Asked): {
       mcpServers(at, servers, { way: mcp, gateway, steno: STENO });
     parts.push({ kind: "json", path: inCursor("mcp.json"), mode: 0o644, wanted });
     if (mcp === "token")
-      notes.push("mcp.json has STENO_TOKEN from Cursor's environment: start Cursor where it is set");
+      notes.push(
+        "mcp.json has STENO_TOKEN from Cursor's environment: start Cursor where it is set, or have --mcp stdio, which takes the token that is kept",
+      );
     if (mcp === "stdio" && shared) notes.push("mcp.json names paths of this machine: others need their own");
   }
   parts.push({
