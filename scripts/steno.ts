@@ -93,7 +93,7 @@ const COMMANDS: Readonly<Record<string, Command>> = {
   },
   setup: {
     usage:
-      "setup cursor [--project DIR] [--gateway URL] [--config steno.toml] [--mcp token|oauth|stdio] [--shim sh|node] [--ssh] [--print|--remove] [--json]",
+      "setup cursor [--project DIR] [--gateway URL] [--config steno.toml] [--mcp token|oauth|stdio] [--shim sh|node] [--ssh] [--without EVENT…] [--print|--remove] [--json]",
     does: "point Cursor and its git at the gateway: mcp.json, hooks.json, sandbox.json, git's configuration; or take that back",
     load: async () => (await import("./setup/setup.ts")).setup,
   },

@@ -12,12 +12,12 @@ export const MCP_WAYS = ["token", "oauth", "stdio"] as const;
 export type McpWay = (typeof MCP_WAYS)[number];
 
 /** Cursor's events. A file with one that Cursor does not know is rejected whole, so a new one comes with its version. */
-const EVENTS = [
+export const EVENTS: readonly string[] = [
   ...["sessionStart", "sessionEnd", "beforeSubmitPrompt", "preToolUse", "postToolUse", "postToolUseFailure"],
   ...["beforeShellExecution", "afterShellExecution", "beforeMCPExecution", "afterMCPExecution"],
   ...["beforeReadFile", "afterFileEdit", "subagentStart", "subagentStop", "preCompact", "afterAgentResponse"],
   ...["afterAgentThought", "stop", "beforeTabFileRead", "afterTabFileEdit", "workspaceOpen"],
-] as const;
+];
 
 /** Seconds: longer than the shim waits, 540 for approvals and 30 for the last answer. */
 const HOOK_TIMEOUT = 600;
@@ -62,14 +62,18 @@ function serverOf(name: string, { way, gateway, steno }: McpOptions): Json {
 }
 
 /** One entry an event, the first: of several, versions of Cursor have run the first alone. */
-export function hookEntries(root: Node, commandOf: (event: string) => string): Wanted {
+export function hookEntries(
+  root: Node,
+  events: readonly string[],
+  commandOf: (event: string) => string,
+): Wanted {
   const version = nodeAt(root, ["version"])?.value as Json | undefined;
   if (version !== undefined && version !== 1)
     return { no: `says version ${JSON.stringify(version)}: only 1 is known here` };
   const already = nodeAt(root, ["hooks"])?.children?.flatMap((event) => event.children?.[1]?.children ?? []);
   if (already?.some((entry) => /\bsteno-hook\.(?:sh|mjs)\b/.test(elementName(asJson(entry)) ?? "")))
     return { no: "runs steno-hook already, and nobody knows who put that there: remove those entries" };
-  const entries = EVENTS.map(
+  const entries = events.map(
     (event): Addition => ({
       at: ["hooks", event],
       value: { command: commandOf(event), timeout: HOOK_TIMEOUT, failClosed: true },

@@ -28,6 +28,8 @@ export type Asked = {
   readonly mcp: McpWay;
   readonly shim: Shim;
   readonly ssh: boolean;
+  /** Hook events that are asked about. */
+  readonly events: readonly string[];
   readonly env: Terminal["env"];
 };
 
@@ -92,7 +94,7 @@ export function partsOf(asked: Asked): {
       kind: "json",
       path: inCursor("hooks.json"),
       mode: 0o644,
-      wanted: (at) => hookEntries(at, (event) => shimCommand(shim, file, event)),
+      wanted: (at) => hookEntries(at, asked.events, (event) => shimCommand(shim, file, event)),
     });
   }
   if (env["STENO_TOKEN"] === undefined && keptToken(env, "token") === undefined)

@@ -6,11 +6,12 @@ import { baseOf, target } from "#scripts/cli/client.ts";
 import { readFlags, UsageFault } from "#scripts/cli/flags.ts";
 import { loadOrReport } from "#scripts/cli/report.ts";
 import { oneLine, TERMINAL, type Terminal } from "#scripts/cli/terminal.ts";
+import { nearest } from "#scripts/config/nearest.ts";
 import { showAddress } from "#scripts/config/values.ts";
 import { isShim, type Shim } from "#scripts/hook/hook.ts";
 import { applySetup } from "./apply.ts";
 import { connectionsAt, connectionsIn } from "./connections.ts";
-import { MCP_WAYS, type McpWay } from "./cursor-files.ts";
+import { EVENTS, MCP_WAYS, type McpWay } from "./cursor-files.ts";
 import { type Disk, NODE_DISK } from "./disk.ts";
 import { readByGit, waysAround } from "./git-lines.ts";
 import { type Asked, partsOf } from "./parts.ts";
@@ -23,6 +24,7 @@ const FLAGS = {
   mcp: "text",
   shim: "text",
   ssh: "flag",
+  without: "texts",
   remove: "flag",
   print: "flag",
   json: "flag",
@@ -49,6 +51,7 @@ export async function setup(
     mcp: wayOf(values.mcp),
     shim: shimOf(values.shim),
     ssh: values.ssh === true,
+    events: eventsBut(values.without ?? []),
     env: terminal.env,
   };
   const { parts, notes } = partsOf(asked);
@@ -66,6 +69,18 @@ function wayOf(text: string | undefined): McpWay {
   const way = MCP_WAYS.find((each) => each === (text ?? "token"));
   if (way === undefined) throw new UsageFault(`--mcp is one of ${MCP_WAYS.join(", ")}`);
   return way;
+}
+
+/** For a Cursor that does not know them: it would reject the whole file. */
+function eventsBut(without: readonly string[]): readonly string[] {
+  const strange = without.find((event) => !EVENTS.includes(event));
+  if (strange !== undefined) {
+    const near = nearest(strange, EVENTS);
+    throw new UsageFault(
+      `--without ${strange}: no such event${near === undefined ? "" : `, did you mean ${near}?`}`,
+    );
+  }
+  return EVENTS.filter((event) => !without.includes(event));
 }
 
 function shimOf(text: string | undefined): Shim {

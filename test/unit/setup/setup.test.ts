@@ -40,6 +40,14 @@ describe("what is written", () => {
     expect(statSync(join(home.path, ".cursor/hooks/steno-hook.sh")).mode & 0o777).toBe(0o755);
   });
 
+  test("leaves out events that an older Cursor does not know, when it is told which", async () => {
+    await home.setup(["--without", "workspaceOpen", "--without", "afterTabFileEdit"]);
+    const { hooks } = home.json(".cursor/hooks.json") as { hooks: object };
+    const others = CURSOR_EVENTS.filter((event) => !/^(workspaceOpen|afterTabFileEdit)$/.test(event));
+    expect(Object.keys(hooks).toSorted()).toEqual(others.toSorted());
+    await expect(home.setup(["--without", "workspaceopen"])).rejects.toThrow("did you mean workspaceOpen?");
+  });
+
   test("holds no token, and the sandbox lets the gateway be reached", async () => {
     await home.setup([], NODE_DISK, { STENO_TOKEN: "s3cret-token" });
     expect(JSON.stringify(home.seen())).not.toContain("s3cret-token");
