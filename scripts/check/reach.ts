@@ -26,16 +26,37 @@ export async function upstreams({ connections }: Settings): Promise<Finding[]> {
   );
 }
 
-export async function issuers({ issuers }: Settings): Promise<Finding[]> {
+export async function issuers({ issuers, connections }: Settings): Promise<Finding[]> {
   if (issuers.length === 0)
     return [warning("identity", "no issuers are configured: every request is refused")];
-  return (await Promise.all(issuers.map(one))).flat();
+  const mcp = connections.some(({ kind }) => kind === "mcp");
+  return (await Promise.all(issuers.map((issuer) => one(issuer, mcp)))).flat();
 }
 
-const Discovery = v.object({ issuer: v.string(), jwks_uri: v.string() });
+/** What clients of MCP need of an issuer to sign in by themselves, at `/mcp/`; with a token of their own they need none of it. */
+function signIn(at: string, discovery: v.InferOutput<typeof Discovery>): Finding[] {
+  const { registration_endpoint: registration, code_challenge_methods_supported: pkce = [] } = discovery;
+  if (!pkce.includes("S256"))
+    return [warning(at, "does not say that it takes PKCE with S256: MCP clients will not sign in there")];
+  if (registration === undefined)
+    return [
+      warning(
+        at,
+        "registers no clients (RFC 7591): give MCP clients a client id of it, or tokens for /mcp-token/",
+      ),
+    ];
+  return [ok(at, `MCP clients can register at ${registration}`)];
+}
+
+const Discovery = v.object({
+  issuer: v.string(),
+  jwks_uri: v.string(),
+  registration_endpoint: v.optional(v.string()),
+  code_challenge_methods_supported: v.optional(v.array(v.string())),
+});
 const KeySet = v.object({ keys: v.array(v.record(v.string(), v.unknown())) });
 
-async function one({ issuer, jwksUri }: OidcSettings): Promise<Finding[]> {
+async function one({ issuer, jwksUri }: OidcSettings, mcp: boolean): Promise<Finding[]> {
   const at = `issuer ${issuer}`;
   const findings: Finding[] = [];
   try {
@@ -48,6 +69,7 @@ async function one({ issuer, jwksUri }: OidcSettings): Promise<Finding[]> {
       const discovery = v.parse(Discovery, await response.json());
       if (discovery.issuer !== issuer)
         return [...findings, error(at, `discovery says it is ${discovery.issuer}`)];
+      if (mcp) findings.push(...signIn(at, discovery));
       from = discovery.jwks_uri;
       if (new URL(from).origin !== new URL(issuer).origin) {
         return [...findings, error(at, `its keys are at another origin: set jwks_uri = "${from}"`)];

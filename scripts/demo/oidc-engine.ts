@@ -31,6 +31,8 @@ export interface ProviderOptions {
   readonly audiences: readonly string[];
   readonly clients?: readonly ProviderClient[];
   readonly port?: number;
+  /** Programs may register themselves (RFC 7591). */
+  readonly registration?: boolean;
 }
 
 interface Token {
@@ -49,7 +51,7 @@ interface Grant {
 }
 
 interface Interaction {
-  readonly params: { readonly client_id: string };
+  readonly params: { readonly client_id: string; readonly resource?: string };
 }
 
 interface LoginSource {
@@ -102,6 +104,11 @@ export const insider = { id: "steno-login", secret: randomBytes(24).toString("ba
 /** RFC 8707 wants an absolute URI; an audience that is none gets one. */
 export const resourceOf = (audience: string): string =>
   URL.canParse(audience) ? audience : `urn:steno:audience:${encodeURIComponent(audience)}`;
+
+/** What a token for a resource is for: an audience by its own name, and the first one for an MCP server's address. */
+const audienceOf = (audiences: readonly string[], resource: string): string | undefined =>
+  audiences.find((candidate) => resourceOf(candidate) === resource) ??
+  (/^https?:\/\/[^/]+\/mcp\//.test(resource) ? audiences[0] : undefined);
 
 /** The package's own pages load a font from the internet. `form` is the id of the form that the button submits. */
 function show(context: Context, content: string, form?: string): void {
@@ -182,6 +189,7 @@ export function buildProvider(issuer: string, keys: readonly JWK[], options: Pro
     features: {
       devInteractions: { enabled: false },
       clientCredentials: { enabled: true },
+      registration: { enabled: options.registration === true },
       deviceFlow: {
         enabled: true,
         userCodeInputSource: (context: Context, form: string) => show(context, form, "op.deviceInputForm"),
@@ -200,7 +208,7 @@ export function buildProvider(issuer: string, keys: readonly JWK[], options: Pro
           resourceOf(clients.find(({ id }) => id === client.clientId)?.audience ?? audiences[0] ?? issuer),
         useGrantedResource: () => true,
         getResourceServerInfo: (_: Context, resource: string) => {
-          const audience = audiences.find((candidate) => resourceOf(candidate) === resource);
+          const audience = audienceOf(audiences, resource);
           if (audience === undefined) throw new oidcErrors.InvalidTarget();
           return resourceServer(options, audience, 600);
         },
@@ -258,6 +266,7 @@ export async function signInPage(
   const grant = new provider.Grant({ accountId, clientId: params.client_id });
   grant.addOIDCScope(scopes);
   for (const audience of options.audiences) grant.addResourceScope(resourceOf(audience), scopes);
+  if (params.resource !== undefined) grant.addResourceScope(params.resource, scopes);
   const result = { login: { accountId }, consent: { grantId: await grant.save() } };
   await provider.interactionFinished(request, response, result, { mergeWithLastSubmission: false });
 }
