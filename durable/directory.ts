@@ -2,7 +2,7 @@
 import { DurableObject } from "cloudflare:workers";
 import { PENDING_MIGRATION, Pending } from "#durable/approval/pending.ts";
 import { type Rest, STANDING_MIGRATION, Standing } from "#durable/approval/standing.ts";
-import { PINS_MIGRATION, Pins } from "#durable/catalogue/pins.ts";
+import { PINS_MIGRATION, Pins, SHOWN_MIGRATION } from "#durable/catalogue/pins.ts";
 import { SERVER_SESSIONS_MIGRATION, ServerSessions } from "#durable/catalogue/server-sessions.ts";
 import { type Asked, CUSTODY_MIGRATION, Custody } from "#durable/custody/custody.ts";
 import type { ApprovalRow } from "#durable/format/approval/approval.ts";
@@ -24,6 +24,7 @@ const MIGRATIONS: readonly string[] = [
   STANDING_MIGRATION,
   PINS_MIGRATION,
   SERVER_SESSIONS_MIGRATION,
+  SHOWN_MIGRATION,
 ];
 
 /** How often sessions that are not sealed are looked after. */
@@ -224,7 +225,8 @@ export abstract class DirectoryObject extends DurableObject {
     tools: readonly string[],
   ): Promise<readonly (Known | null)[]> {
     const who = await this.means.pseudonym(principalKey(principal));
-    return tools.map((tool) => this.#pins.known(connection, who, tool) ?? null);
+    const now = this.means.now();
+    return tools.map((tool) => this.#pins.known(connection, who, tool, now) ?? null);
   }
 
   /** What a list shows somebody, before it does: all of it is remembered, or nothing. Null when there are too many tools. */
@@ -234,7 +236,8 @@ export abstract class DirectoryObject extends DurableObject {
     shown: readonly Definition[],
   ): Promise<readonly PinState[] | null> {
     const who = await this.means.pseudonym(principalKey(principal));
-    return this.ctx.storage.transactionSync(() => this.#pins.learn(connection, who, shown) ?? null);
+    const times = { now: this.means.now(), keptMs: this.means.limits.maxSeconds * 1000 };
+    return this.ctx.storage.transactionSync(() => this.#pins.learn(connection, who, shown, times) ?? null);
   }
 
   async opened(connection: string, principal: Principal, serverSession: string): Promise<void> {
@@ -252,7 +255,8 @@ export abstract class DirectoryObject extends DurableObject {
   /** Pins what was approved. False when whoever asked was shown another since. */
   async accept(connection: string, principal: Principal, accepted: Acceptance): Promise<boolean> {
     const who = await this.means.pseudonym(principalKey(principal));
-    return this.ctx.storage.transactionSync(() => this.#pins.accept(connection, who, accepted));
+    const now = this.means.now();
+    return this.ctx.storage.transactionSync(() => this.#pins.accept(connection, who, accepted, now));
   }
 
   /** Destroys the key of a sealed session. Returns when it is begun: an archive that is down does not make it forgotten. */

@@ -55,9 +55,19 @@ function linesOf(frame: Content): readonly string[] {
   return frame.k === "definition" ? definitionLines(frame) : [JSON.stringify(frame)];
 }
 
-function definitionLines({ tool, pinned, shown, patch, omitted }: DefinitionFrame): readonly string[] {
+function definitionLines({
+  tool,
+  pinned,
+  shown,
+  withdrawn,
+  patch,
+  omitted,
+}: DefinitionFrame): readonly string[] {
   return [
     `  the definition of ${tool} has changed: ${pinned} -> ${shown}`,
+    ...(withdrawn
+      ? ["  the server has gone back since: the agent has read the new one, and the old one is the pin"]
+      : []),
     ...patch.split("\n").map((line) => `  ${line}`),
     ...(omitted === undefined ? [] : [`  and ${omitted} letters more, which the list in the record has`]),
   ];

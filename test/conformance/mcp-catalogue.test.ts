@@ -226,8 +226,15 @@ describe("a tool whose definition changes", () => {
     await change("Looks at it");
     json.tools = [...TOOLS];
     await pages(client);
-    expect(((await client.callTool({ name: "payments_look", arguments: {} })) as Result).isError).toBeFalsy();
-    expect(json.called).toEqual(["look"]);
+    // The model has read it, though the server has gone back.
+    const after = client.callTool({ name: "payments_look", arguments: {} });
+    const { approval: last } = await bob.waiting([approval, another]);
+    const { shown = [] } = await bob.show(last);
+    expect(shown).toContainEqual(expect.objectContaining({ k: "definition", withdrawn: true }));
+    await bob.say(last, "approve");
+    expect(((await after) as Result).isError).toBeFalsy();
+    const plain = (await client.callTool({ name: "payments_look", arguments: {} })) as Result;
+    expect([plain.isError ?? false, json.called]).toEqual([false, ["look", "look"]]);
     await client.close();
   });
 });

@@ -4,7 +4,7 @@ import type { Definition } from "#durable/format/catalogue/definition.ts";
 import type { Principal } from "#durable/format/principal.ts";
 import { pinsOf } from "#durable/stubs.ts";
 import { bindings, rowsOf } from "./live-session.ts";
-import { knowKey } from "./main.ts";
+import { clock, knowKey, limits } from "./main.ts";
 
 beforeAll(knowKey);
 
@@ -22,6 +22,7 @@ if (!first || !second || !third) throw new Error("there are three");
 let n = 0;
 let server: string;
 beforeEach(() => {
+  clock.ahead = 0;
   server = `server-${n++}`;
 });
 const shows = async (to: Principal, ...shown: Definition[]) => pins().learn(server, to, shown);
@@ -59,8 +60,31 @@ test("a server that shows one thing to one cannot clear it by showing the pinned
   await shows(alice, second);
   await shows(bob, first);
   expect(await known(alice)).toEqual({ pinned: first, shown: second });
+});
+
+test("nor by showing the pinned one again: what was read counts for as long as a session may last", async () => {
+  await shows(alice, first);
+  await shows(alice, second);
   expect(await shows(alice, first)).toEqual(["pinned"]);
+  clock.ahead = limits.maxSeconds * 1000 - 60_000;
+  expect(await shows(alice, first)).toEqual(["pinned"]);
+  await evictDurableObject(stub());
+  expect(await known(alice)).toEqual({ pinned: first, shown: second, withdrawn: true });
+  clock.ahead = limits.maxSeconds * 1000 + 60_000;
   expect(await known(alice)).toEqual({ pinned: first });
+  await shows(alice, first);
+  expect(await rowsOf(stub(), `SELECT who FROM shown WHERE connection = '${server}'`)).toEqual([]);
+});
+
+test("approving what the server has gone back from leaves the pin where it is, and counts no more for who asked", async () => {
+  await shows(alice, first);
+  for (const who of [alice, bob]) await shows(who, second);
+  for (const who of [alice, bob]) await shows(who, first);
+  expect(await pins().accept(server, alice, second)).toBe(true);
+  expect(await known(alice)).toEqual({ pinned: first });
+  expect(await known(bob)).toEqual({ pinned: first, shown: second, withdrawn: true });
+  await shows(bob, second);
+  expect(await known(bob)).toEqual({ pinned: first, shown: second });
 });
 
 test("what is accepted is the pin for everybody, and going back is a change again", async () => {

@@ -42,6 +42,8 @@ export type DefinitionFrame = {
   readonly pinned: string;
   readonly shown: string;
   readonly hidden?: true;
+  /** The agent has been shown the pinned one again since: the server has gone back. */
+  readonly withdrawn?: true;
   /** Hunks of a unified diff; each line is a member, by its path, and its value. */
   readonly patch: string;
   /** Letters that are left out at its end. */

@@ -13,12 +13,14 @@ export type Definition = {
 export type Known = {
   /** The first that anybody was shown, or the last that was approved. */
   readonly pinned: Definition;
-  /** What this principal was shown last, where that is another: nobody has approved it. */
+  /** Another that this principal was shown, last or not long ago: nobody has approved it. */
   readonly shown?: Definition;
+  /** The server has gone back to the pinned one since. */
+  readonly withdrawn?: true;
 };
 
 /** What a definition was to the pins when it was shown: the first of its tool, the pinned one, or another. */
 export type PinState = "new" | "pinned" | "changed";
 
-/** A definition that an approval accepts: it becomes the pin, unless whoever asked was shown another since. */
+/** A definition that an approval accepts: it becomes the pin, unless the server has gone back, or whoever asked was shown another since. */
 export type Acceptance = Pick<Definition, "tool" | "digest">;

@@ -10,7 +10,7 @@ import type { JsonObject } from "#workers/wire/json/strict.ts";
 import type { Incoming, Inspected } from "../../adapter.ts";
 import type { Message } from "../message.ts";
 import { questionsOf } from "../questions.ts";
-import { definitionFrame } from "./definition.ts";
+import { type Changed, definitionFrame } from "./definition.ts";
 
 /** What a client sent: the message, and the JSON and the bytes it was read from. */
 export type Said = {
@@ -75,7 +75,7 @@ export function definedCall(
     if (!known?.shown) return { ...inspected, questions };
     // What a diff shows is shown to people as well: secrets are hidden in it wherever it is.
     const rules = detectors.choose(["secrets", ...(connection.mask ?? [])]);
-    return changed({ ...inspected, questions }, { pinned: known.pinned, shown: known.shown }, rules);
+    return changed({ ...inspected, questions }, { ...known, shown: known.shown }, rules);
   };
   return { ...inspected, defined: { tool: operation.name ?? "", settle } };
 }
@@ -83,7 +83,7 @@ export function definedCall(
 /** Whoever approves it sees how the definitions differ, and accepts the one that the agent was shown, and no other. */
 function changed(
   inspected: McpInspected,
-  known: Required<Known>,
+  known: Changed,
   rules: Parameters<typeof definitionFrame>[1],
 ): McpInspected {
   const { operation, frames, content } = inspected;

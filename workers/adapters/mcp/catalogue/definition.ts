@@ -37,9 +37,12 @@ const PATCH_MAX = 16_000;
 const CONTEXT = 3;
 const EDITS_MAX = 5_000;
 
+/** What the agent was shown that is not the pin. */
+export type Changed = Known & { readonly shown: Definition };
+
 /** The frame that says how a definition changed; what `rules` find is hidden in it. */
 export function definitionFrame(
-  { pinned, shown }: Required<Known>,
+  { pinned, shown, withdrawn }: Changed,
   rules: Rules | undefined,
 ): Omit<DefinitionFrame, "x"> {
   const [were, are] = [linesOf(pinned.text), linesOf(shown.text)];
@@ -52,6 +55,7 @@ export function definitionFrame(
     pinned: pinned.digest,
     shown: shown.digest,
     ...((before !== were || after !== are) && { hidden: true as const }),
+    ...(withdrawn && { withdrawn }),
     patch,
     ...(patch.length < whole.length && { omitted: whole.length - patch.length }),
   };

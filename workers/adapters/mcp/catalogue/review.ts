@@ -114,7 +114,7 @@ async function look(
 function knownOf(known: Known | undefined, listed: Definition): Known {
   if (!known) return { pinned: listed };
   const { pinned } = known;
-  return pinned.digest === listed.digest ? { pinned } : { pinned, shown: listed };
+  return pinned.digest === listed.digest ? known : { pinned, shown: listed };
 }
 
 /** A comma goes with each item that is left out, and the last one's stays with what is before it. */
