@@ -1,6 +1,6 @@
 /** One message of a server, as the agent may see it: without what policy denies, under the names of its connection. */
 import type { CatalogueItem } from "#durable/format/catalogue/catalogue.ts";
-import type { Definition, Known } from "#durable/format/catalogue/definition.ts";
+import type { Definition, Known, PinState } from "#durable/format/catalogue/definition.ts";
 import type { McpOperation } from "#durable/format/operation.ts";
 import type { Question, Verdict } from "#workers/contract/evaluator.ts";
 import { type Edit, edited } from "#workers/wire/json/spans.ts";
@@ -49,24 +49,11 @@ export async function review(
     const shown = looked.filter(isShown);
     const states =
       list.list === "tools" ? await showing.learn(shown.map(({ definition }) => definition)) : [];
-    const state = new Map(shown.map(({ name }, i) => [name, states[i] ?? "pinned"]));
+    const state = new Map(shown.map(({ name }, i) => [name, states[i]]));
     const as = (name: string) => (list.list === "tools" ? `${showing.connection.prefix ?? ""}${name}` : name);
     const items = looked.map((one, at): CatalogueItem => {
-      const { name, span, policies, definition } = one;
-      const denied = !isShown(one);
-      const { text: shownText, hidden } = hiding(definition.text, showing);
-      const sent = text.slice(span.start, span.end);
-      const how = state.get(name);
-      return {
-        at,
-        name,
-        ...(!denied && as(name) !== name && { as: as(name) }),
-        digest: definition.digest,
-        ...(hidden && { hidden: true as const }),
-        ...((how === "new" || how === "changed") && list.list === "tools" && { pin: how }),
-        ...(denied && { withheld: policies.slice(0, POLICIES_MAX).map((id) => id.slice(0, WORD_MAX)) }),
-        ...(denied && showing.connection.bodies === "full" && { text: hidden ? shownText : sent }),
-      };
+      if (isShown(one)) return { at, ...shownItem(one, as(one.name), state.get(one.name), showing) };
+      return { at, ...withheldItem(one, text.slice(one.span.start, one.span.end), showing) };
     });
     await showing.record(listFrames(list.list, items));
     edits.push(...withheld(looked));
@@ -82,9 +69,31 @@ export async function review(
   return edits.length === 0 ? text : edited(text, edits);
 }
 
-function hiding(text: string, { hide }: Showing): { readonly text: string; readonly hidden: boolean } {
-  const shown = hide(text, "json");
-  return { text: shown, hidden: shown !== text };
+type Recorded = Omit<CatalogueItem, "at">;
+
+function shownItem(one: Looked, as: string, state: PinState | undefined, showing: Showing): Recorded {
+  return {
+    name: one.name,
+    ...(as !== one.name && { as }),
+    ...digested(one, showing),
+    ...((state === "new" || state === "changed") && { pin: state }),
+  };
+}
+
+function withheldItem(one: Looked, sent: string, showing: Showing): Recorded {
+  const { name, policies, definition } = one;
+  const said = digested(one, showing);
+  const text = said.hidden ? showing.hide(definition.text, "json") : sent;
+  return {
+    name,
+    ...said,
+    withheld: policies.slice(0, POLICIES_MAX).map((id) => id.slice(0, WORD_MAX)),
+    ...(showing.connection.bodies === "full" && { text }),
+  };
+}
+
+function digested({ definition: { text, digest } }: Looked, { hide }: Showing) {
+  return { digest, ...(hide(text, "json") !== text && { hidden: true as const }) };
 }
 
 async function look(
