@@ -309,20 +309,32 @@ describe("pins", () => {
     await client.close();
   });
 
-  test("that cannot be read let nothing through, no call and no list", async () => {
+  test("that cannot be read, or moved, let nothing through: no list, no call, and none that was approved", async () => {
     await node.terminate();
     for (const name of readdirSync(node.directory, { recursive: true, encoding: "utf8" })) {
       if (!name.endsWith(".sqlite")) continue;
       const database = new DatabaseSync(join(node.directory, name));
       const tables = database.prepare("SELECT name FROM sqlite_master WHERE name = 'pin'").all();
-      if (tables.length > 0) database.exec("ALTER TABLE pin RENAME TO lost");
+      if (tables.length > 0)
+        database.exec(`DELETE FROM definition WHERE connection = 'payments';
+          CREATE TRIGGER full BEFORE UPDATE OF digest ON pin BEGIN SELECT RAISE(ABORT, 'disk full'); END`);
       database.close();
     }
     await node.start();
+    bob = approverOf(node, await oidc.token({ sub: "bob", audience: "steno-console" }));
+    const unread = await connected("payments");
+    await expect(unread.listTools()).rejects.toThrow(/recorder cannot write/);
+    const call = { name: "payments_look", arguments: {} };
+    await expect(unread.callTool(call)).rejects.toThrow(/recorder cannot write/);
     const client = await connected("events");
-    await expect(client.listTools()).rejects.toThrow(/recorder cannot write/);
-    await expect(calls(client)).rejects.toThrow(/recorder cannot write/);
-    expect(events.called).toEqual([]);
-    await client.close();
+    const calling = calls(client);
+    calling.catch(() => undefined);
+    await bob.say((await bob.waiting()).approval, "approve");
+    await expect(calling).rejects.toThrow(/recorder cannot write/);
+    expect([...events.called, ...json.called]).toEqual([]);
+    await Promise.all([unread.close(), client.close()]);
+    await endSessions(node, await oidc.token({ sub: "dave", audience: "steno-console" }));
+    const { code, out } = await node.cli("verify", node.archive);
+    expect([code, out.split(" sessions=")[0]]).toEqual([0, "VALID COMPLETE"]);
   });
 });
