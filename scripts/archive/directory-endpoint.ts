@@ -1,12 +1,9 @@
 /** A directory store's other half: an HTTP endpoint over one directory, on a private unix socket; create-only for an archive. */
-import { once } from "node:events";
-import { mkdir, unlink } from "node:fs/promises";
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
-import { connect } from "node:net";
-import { dirname } from "node:path";
 import { pipeline } from "node:stream/promises";
 import { isKey, isPrefix, isReplaced } from "#durable/store/key.ts";
 import { type Disk, Folder, NODE_DISK } from "./folder.ts";
+import { listenPrivately } from "./private-socket.ts";
 
 export type DirectoryEndpointOptions = {
   /** The archive's root; made when it does not exist. */
@@ -26,8 +23,6 @@ export type DirectoryEndpoint = { stop(): Promise<void> };
  */
 export async function directoryEndpoint(options: DirectoryEndpointOptions): Promise<DirectoryEndpoint> {
   const { socket } = options;
-  await mkdir(dirname(socket), { recursive: true, mode: 0o700 });
-  await removeStale(socket);
   const folder = new Folder(options.root, options.disk ?? NODE_DISK);
   await folder.open();
   const keys = options.keys ?? false;
@@ -37,12 +32,7 @@ export async function directoryEndpoint(options: DirectoryEndpointOptions): Prom
       response.destroy(cause instanceof Error ? cause : undefined);
     });
   });
-  const listening = once(server, "listening");
-  // The socket is made during the call, so nothing else in the program is made under this mask.
-  const mask = process.umask(0o077);
-  server.listen(socket);
-  process.umask(mask);
-  await listening;
+  await listenPrivately(server, socket);
   return {
     async stop() {
       const closed = new Promise((resolve) => server.close(resolve));
@@ -157,17 +147,5 @@ function say(response: ServerResponse, status: number, reason: string): void {
 }
 
 /** A socket that nobody serves is left over from a crash; one that answers belongs to a running endpoint. */
-async function removeStale(socket: string): Promise<void> {
-  const refused = await new Promise<string>((resolve, reject) => {
-    const probe = connect(socket);
-    probe.once("connect", () => {
-      probe.destroy();
-      reject(new Error(`${socket} is being served already`));
-    });
-    probe.once("error", (cause) => resolve(errorCode(cause) ?? ""));
-  });
-  if (refused === "ECONNREFUSED") await unlink(socket);
-}
-
 const errorCode = (cause: unknown): string | undefined =>
   cause instanceof Error && "code" in cause && typeof cause.code === "string" ? cause.code : undefined;

@@ -15,6 +15,7 @@ import { validatePolicies } from "#scripts/policy/validate.ts";
 import type { PolicyFinding } from "#workers/policy/set/source.ts";
 import { archive, sessionKeysStore } from "./archive.ts";
 import { presidio } from "./presidio.ts";
+import { programs } from "./programs.ts";
 import { issuers, upstreams } from "./reach.ts";
 import { tsa } from "./tsa.ts";
 import { witnesses } from "./witnesses.ts";
@@ -44,6 +45,7 @@ export async function look(settings: Settings, env: Environment): Promise<readon
     inTheClear(settings),
     tools(),
     upstreams(settings),
+    programs(settings, env),
     issuers(settings),
     archive(settings, env),
     sessionKeysStore(settings, env),

@@ -9,20 +9,22 @@ const TIMEOUT_MS = 5000;
 
 export async function upstreams({ connections }: Settings): Promise<Finding[]> {
   return Promise.all(
-    connections.map(async ({ name, upstream }) => {
-      if (!upstream) return ok(`hooks ${name}`, "are answered here: they have no upstream");
-      const at = `upstream ${name}`;
-      try {
-        if (upstream.scheme === "git") {
-          await touch(upstream.host.replaceAll(/[[\]]/g, ""), upstream.port);
-          return ok(at, `${upstream.base} accepts connections`);
+    connections
+      .filter(({ program }) => !program)
+      .map(async ({ name, upstream }) => {
+        if (!upstream) return ok(`hooks ${name}`, "are answered here: they have no upstream");
+        const at = `upstream ${name}`;
+        try {
+          if (upstream.scheme === "git") {
+            await touch(upstream.host.replaceAll(/[[\]]/g, ""), upstream.port);
+            return ok(at, `${upstream.base} accepts connections`);
+          }
+          const { status } = await get(`${upstream.base}/`);
+          return ok(at, `${upstream.base} answers ${status}`);
+        } catch (thrown) {
+          return error(at, `${upstream.base} does not answer: ${reason(thrown)}`);
         }
-        const { status } = await get(`${upstream.base}/`);
-        return ok(at, `${upstream.base} answers ${status}`);
-      } catch (thrown) {
-        return error(at, `${upstream.base} does not answer: ${reason(thrown)}`);
-      }
-    }),
+      }),
   );
 }
 

@@ -119,6 +119,12 @@ function* secrets(tables: Raw, base: string): Generator<Problem> {
       const ref = parseSecretRef(value, base);
       if ("no" in ref) yield { path: [...path, key], text: `${key}: ${ref.no}` };
     }
+    if (!isTable(row["environment"])) continue;
+    for (const [name, value] of Object.entries(row["environment"])) {
+      if (typeof value !== "string" || !/^(?:env|file|vault):/.test(value)) continue;
+      const ref = parseSecretRef(value, base);
+      if ("no" in ref) yield { path: [...path, "environment", name], text: `${name}: ${ref.no}` };
+    }
   }
 }
 
@@ -221,7 +227,7 @@ function* contradictions(file: File, base: string): Generator<Problem> {
 
 /** Hooks have no upstream, everything else has one. */
 function* upstreamProblems(
-  { kind, name, upstream, credential }: File["connections"][number],
+  { kind, name, upstream, credential, command }: File["connections"][number],
   path: KeyPath,
 ): Generator<Problem> {
   if (kind === "hooks") {
@@ -235,8 +241,18 @@ function* upstreamProblems(
     }
     return;
   }
+  if (command !== undefined) {
+    if (kind !== "mcp")
+      yield { path: [...path, "command"], text: `a connection of kind ${kind} is no program` };
+    if (upstream !== undefined || credential !== undefined) {
+      const key = upstream === undefined ? "credential" : "upstream";
+      yield { path: [...path, key], text: "a program has no upstream: what it must know is in environment" };
+    }
+    return;
+  }
   if (upstream === undefined) {
-    yield { path: [...path, "upstream"], text: "upstream is missing" };
+    const text = kind === "mcp" ? "upstream is missing, or command for a program" : "upstream is missing";
+    yield { path: [...path, "upstream"], text };
     return;
   }
   if (upstream.scheme === "git" && credential !== undefined)

@@ -131,6 +131,23 @@ const connection = v.object({
   bodies: v.optional(Bodies, "full"),
   mask: v.optional(v.array(word), []),
   inspect: v.optional(Inspect, "full"),
+  command: v.exactOptional(
+    v.pipe(
+      v.array(v.pipe(v.string(), v.nonEmpty("must not be empty"))),
+      v.minLength(1, "must name a program"),
+    ),
+  ),
+  directory: v.exactOptional(word),
+  environment: v.optional(
+    v.record(
+      v.pipe(v.string(), v.regex(/^[A-Za-z_][A-Za-z0-9_]*$/, "is not the name of a variable")),
+      v.string(),
+    ),
+    {},
+  ),
+  children: v.optional(whole(1, 256), 16),
+  memory_mb: v.exactOptional(whole(16, 1_048_576)),
+  idle_seconds: v.optional(whole(1, DAY), 900),
   prefix: v.exactOptional(
     v.pipe(
       v.string(),

@@ -6,6 +6,7 @@ import { parse, TomlError } from "smol-toml";
 import type { Budget } from "#durable/format/budget/budget.ts";
 import type { Bodies, ConnectionKind, Inspect } from "#durable/format/connection.ts";
 import type { ConnectionName } from "#durable/format/ids.ts";
+import type { Program } from "#scripts/programs/program.ts";
 import type { EgressConnection, MaskSettings, Roles } from "#workers/contract/settings.ts";
 import { error, type Finding, failed, reason } from "./finding.ts";
 import { maskSettings, type PresidioSettings, presidioSettings } from "./mask.ts";
@@ -71,6 +72,11 @@ export type ConnectionSettings = {
   /** Absent for hooks, whose answer is the decision. */
   readonly upstream?: Remote;
   readonly credential?: { readonly secret: SecretRef; readonly scheme: Scheme; readonly header?: string };
+  /** In place of an upstream: a server that is started here, and speaks over its standard streams. */
+  readonly program?: Omit<Program, "name" | "environment"> & {
+    /** References, and what is no secret as it is. */
+    readonly environment: Readonly<Record<string, SecretRef | string>>;
+  };
 };
 
 export type Settings = {
@@ -261,11 +267,36 @@ function tsaOf({ tsa: url, tsa_cert }: File["evidence"], base: string): Pick<Set
 
 function connectionOf(connection: File["connections"][number], base: string): ConnectionSettings {
   const { name, kind, bodies, inspect, mask, prefix, upstream, credential, scheme, header } = connection;
-  const own = { ...(prefix !== undefined && { prefix }), ...(upstream && { upstream }) };
+  const program = programOf(connection, base);
+  const own = {
+    ...(prefix !== undefined && { prefix }),
+    ...(upstream && { upstream }),
+    ...(program && { program }),
+  };
   const plain = { name, kind, bodies, inspect, mask, ...own };
   if (credential === undefined) return plain;
   const field = header === undefined ? {} : { header: header.toLowerCase() };
   return { ...plain, credential: { secret: secret(credential, base), scheme, ...field } };
+}
+
+const REFERENCE = /^(?:env|file|vault):/;
+
+function programOf(
+  { command, directory, environment, children, memory_mb, idle_seconds }: File["connections"][number],
+  base: string,
+): ConnectionSettings["program"] {
+  if (command === undefined) return undefined;
+  return {
+    ...{ command, children, idleSeconds: idle_seconds },
+    directory: directory === undefined ? base : resolve(base, directory),
+    environment: Object.fromEntries(
+      Object.entries(environment).map(([name, text]) => [
+        name,
+        REFERENCE.test(text) ? secret(text, base) : text,
+      ]),
+    ),
+    ...(memory_mb !== undefined && { memoryMb: memory_mb }),
+  };
 }
 
 function issuerOf(oidc: File["identity"]["oidc"][number], base: string): OidcSettings {

@@ -1,6 +1,6 @@
 /** What `npm run dev` hands to its Worker beside Wrangler's own bindings: one secret, `STENO_DEV`, in base64 of JSON. */
 import type { NodeKeys } from "#scripts/config/keys.ts";
-import { KEY_FILES } from "#scripts/workerd/bindings.ts";
+import { KEY_FILES } from "#scripts/workerd/added.ts";
 import type { BindingSpec, Usage, WorkerSpec } from "#scripts/workerd/spec.ts";
 
 export type KeyKind = "hmac" | "p256" | "ed25519" | "ml-dsa-44";

@@ -6,6 +6,7 @@ import { error, type Finding, failed, reason } from "#scripts/config/finding.ts"
 import { initKeys, readKeys } from "#scripts/config/keys.ts";
 import { resolveSecret } from "#scripts/config/secret.ts";
 import type { Settings } from "#scripts/config/settings.ts";
+import type { Program } from "#scripts/programs/program.ts";
 import { type Generated, generate } from "#scripts/workerd/generate.ts";
 import { readWrangler } from "#scripts/workerd/wrangler.ts";
 import { type Generation, modulesOf } from "./run-directory.ts";
@@ -18,6 +19,8 @@ export type Plan = {
   readonly generation: Omit<Generation, "clearance">;
   /** By instance, the variables workerd gets. */
   readonly environments: ReadonlyMap<string, Readonly<Record<string, string>>>;
+  /** MCP servers that run here, with their secrets read. */
+  readonly programs: readonly Program[];
 };
 
 export type Planned = { readonly plan?: Plan; readonly findings: readonly Finding[] };
@@ -37,11 +40,13 @@ export function plan(settings: Settings, sockets: string, env: Environment, dist
     const generated = preview(settings, sockets, dist);
     const read = readKeys(settings, env);
     const { environments, findings } = environmentsOf(generated, env);
-    const all = [...directory(settings.policy.dir), ...read.findings, ...findings];
+    const programs = programsOf(settings, env);
+    const all = [...directory(settings.policy.dir), ...read.findings, ...findings, ...programs.findings];
     if (read.keys === undefined || failed(all)) return { findings: all };
     const { instances } = generated;
     const generation = { instances, build: readBuild(dist), dist, keys: read.keys };
-    return { plan: { settings, generated, generation, environments }, findings: all };
+    const planned = { settings, generated, generation, environments, programs: programs.programs };
+    return { plan: planned, findings: all };
   } catch (thrown) {
     return { findings: [error("serve", reason(thrown))] };
   }
@@ -50,6 +55,22 @@ export function plan(settings: Settings, sockets: string, env: Environment, dist
 function directory(path: string): Finding[] {
   if (statSync(path, { throwIfNoEntry: false })?.isDirectory()) return [];
   return [error("policy.dir", `${path} is not a directory`)];
+}
+
+/** Reads what programs get by their environment. */
+export function programsOf({ connections }: Settings, env: Environment) {
+  const findings: Finding[] = [];
+  const programs = connections.flatMap(({ name, program }): Program[] => {
+    if (!program) return [];
+    const entries = Object.entries(program.environment).flatMap(([variable, value]) => {
+      if (typeof value === "string") return [[variable, value] as const];
+      const secret = resolveSecret(`${variable} of ${name}`, value, env);
+      findings.push(...secret.findings);
+      return secret.text === undefined ? [] : [[variable, secret.text] as const];
+    });
+    return [{ ...program, name, environment: Object.fromEntries(entries) }];
+  });
+  return { programs, findings };
 }
 
 /** Reads every secret that workerd gets by its environment. */

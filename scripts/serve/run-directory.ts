@@ -14,7 +14,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Build } from "#scripts/build.ts";
 import type { NodeKeys } from "#scripts/config/keys.ts";
-import { KEY_FILES } from "#scripts/workerd/bindings.ts";
+import { KEY_FILES } from "#scripts/workerd/added.ts";
 import { capnp } from "#scripts/workerd/capnp.ts";
 import type { InstanceSpec, ModuleSpec } from "#scripts/workerd/spec.ts";
 

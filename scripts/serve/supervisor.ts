@@ -4,7 +4,8 @@ import { mkdirSync } from "node:fs";
 import { createRequire } from "node:module";
 import { type DirectoryEndpoint, directoryEndpoint } from "#scripts/archive/directory-endpoint.ts";
 import type { Address } from "#scripts/config/values.ts";
-import { objectsDirectory } from "#scripts/workerd/bindings.ts";
+import { servePrograms } from "#scripts/programs/programs.ts";
+import { objectsDirectory } from "#scripts/workerd/added.ts";
 import type { InstanceSpec, SocketSpec } from "#scripts/workerd/spec.ts";
 import { type Holder, hold } from "./holder.ts";
 import type { Plan } from "./plan.ts";
@@ -44,6 +45,9 @@ export async function start(first: Plan): Promise<Running> {
   mkdirSync(objectsDirectory(state), { recursive: true, mode: 0o700 });
   writeGeneration(state, { ...first.generation, clearance });
   const endpoints = await serveDirectories(first);
+  const { programsSocket } = first.generated;
+  const programs =
+    programsSocket === undefined ? undefined : await servePrograms(programsSocket, first.programs);
   const bound = { agents: first.settings.listen.agents, console: first.settings.listen.console };
   const holders: Holder[] = [];
   const stop = async () => {
@@ -51,7 +55,7 @@ export async function start(first: Plan): Promise<Running> {
     const [recorder, ...fronts] = holders;
     await Promise.all(fronts.map((front) => front.stop()));
     await recorder?.stop();
-    await Promise.all(endpoints.map((endpoint) => endpoint.stop()));
+    await Promise.all([...endpoints, ...(programs ? [programs] : [])].map((beside) => beside.stop()));
   };
   try {
     for (const instance of first.generated.instances) {
@@ -70,6 +74,7 @@ export async function start(first: Plan): Promise<Running> {
     await Promise.all(fronts.map((front) => unlessLost(front, front.pause())));
     if (recorder !== undefined) await unlessLost(recorder, recorder.pause());
     writeGeneration(state, { ...next.generation, clearance });
+    programs?.use(next.programs);
     for (const holder of holders) {
       holder.resume(next.environments.get(holder.name) ?? {});
       await listens(holder);
@@ -113,7 +118,8 @@ const shape = ({ settings, generated }: Plan): string => {
   const sockets = generated.instances.map(({ sockets }) => sockets);
   const archive = settings.archive.kind === "directory" ? settings.archive.path : "";
   const keys = settings.keys?.kind === "directory" ? settings.keys.path : "";
-  return JSON.stringify([settings.listen, topology, fronts, state, archive, keys, sockets]);
+  const programs = generated.programsSocket !== undefined;
+  return JSON.stringify([settings.listen, topology, fronts, state, archive, keys, sockets, programs]);
 };
 
 function startOne(plan: Plan, instance: InstanceSpec, bound: { agents: Address; console: Address }): Holder {

@@ -1,6 +1,7 @@
 /** wrangler.toml and steno.toml joined into what each workerd process of the node runs (ARCHITECTURE §3, §12). */
 import type { Settings } from "#scripts/config/settings.ts";
-import { type ArchivePaths, added, type Digests, type SecretUse, settingsOf } from "./bindings.ts";
+import type { BesidePaths, SecretUse } from "./added.ts";
+import { added, type Digests, settingsOf } from "./bindings.ts";
 import type { BindingSpec, InstanceSpec, ModuleSpec, ServiceSpec, SocketSpec, WorkerSpec } from "./spec.ts";
 import { SERVICES, type ServiceName, sectionOf, type Wrangler } from "./wrangler.ts";
 
@@ -18,6 +19,8 @@ export type Generated = {
   readonly directorySocket?: string;
   /** Where the directory of session keys is served, when they are in one. */
   readonly keysSocket?: string;
+  /** Where the programs are served that are MCP servers. */
+  readonly programsSocket?: string;
 };
 
 /** Never change one: the objects of a class are found by it, and with another key they are lost. */
@@ -51,8 +54,9 @@ export function generate(
   const served = {
     directorySocket: `${paths.sockets}/archive.sock`,
     keysSocket: `${paths.sockets}/keys.sock`,
+    programsSocket: `${paths.sockets}/programs.sock`,
   };
-  const { directorySocket, keysSocket } = served;
+  const { directorySocket, keysSocket, programsSocket } = served;
   const parts = new Map(
     SERVICES.map((name) => [name, partOf(name, wrangler, settings, modules, digests, served)] as const),
   );
@@ -91,6 +95,7 @@ export function generate(
     secrets,
     ...(settings.archive.kind === "directory" ? { directorySocket } : {}),
     ...(settings.keys?.kind === "directory" ? { keysSocket } : {}),
+    ...(settings.connections.some(({ program }) => program) ? { programsSocket } : {}),
   };
 }
 
@@ -106,7 +111,7 @@ function partOf(
   settings: Settings,
   modules: readonly ModuleSpec[],
   digests: Digests,
-  served: ArchivePaths,
+  served: BesidePaths,
 ): Part {
   const section = sectionOf(wrangler, name);
   const more = added(name, settings, served);

@@ -169,6 +169,17 @@ describe("a configuration that is wrong", () => {
     [CONNECTION.replace("git.internal", "u:p@git.internal"), "upstream: must not contain a user or password"],
     [CONNECTION.replace("team/", "?a=b"), "upstream: must not have a query or fragment"],
     [CONNECTION.replace('"git"', '"hooks"').replace('"p"', '"cursor"'), "hooks have no upstream"],
+    ['[[connections]]\nname = "p"\nkind = "mcp"\n', "upstream is missing, or command for a program"],
+    [
+      '[[connections]]\nname = "p"\nkind = "http"\ncommand = ["x"]\n',
+      "a connection of kind http is no program",
+    ],
+    [`${CONNECTION.replace('"git"', '"mcp"')}command = ["x"]`, "a program has no upstream"],
+    ['[[connections]]\nname = "p"\nkind = "mcp"\ncommand = []\n', "command: must name a program"],
+    [
+      '[[connections]]\nname = "p"\nkind = "mcp"\ncommand = ["x"]\nenvironment = { KEY = "vault:a#b" }\n',
+      "KEY: vault: references are not available yet",
+    ],
     ['[[connections]]\nname = "p"\nkind = "hooks"\n', "is named after its agent: cursor or claude"],
     ['[[connections]]\nname = "p"\nkind = "http"\n', "upstream is missing"],
     [`${CONNECTION.replace("https:", "git:")}credential = "env:T"`, "a git:// upstream takes no credential"],
