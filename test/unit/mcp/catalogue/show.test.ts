@@ -1,5 +1,5 @@
 import fc from "fast-check";
-import { describe, expect, test } from "vitest";
+import { afterEach, describe, expect, test, vi } from "vitest";
 import { Refusal } from "#durable/format/refusal.ts";
 import { canonical } from "#workers/adapters/mcp/catalogue/definition.ts";
 import type { JsonObject } from "#workers/wire/json/strict.ts";
@@ -342,4 +342,24 @@ test("an answer of another length has no field that says the old one", async () 
     response.headers.get("x-own"),
   ]).toEqual([null, null, "z"]);
   expect((await shown(sse(": \n\n"))).headers.get("content-length")).toBeNull();
+});
+
+describe("a stream that is silent", () => {
+  afterEach(() => {
+    vi.useRealTimers();
+  });
+
+  test("gives a sign of life, so that who is gone is noticed, and goes on as it was", async () => {
+    vi.useFakeTimers();
+    const { readable, writable } = new TransformStream<Uint8Array, Uint8Array>();
+    const writer = writable.getWriter();
+    const reading = shown(new Response(readable, { headers: { "content-type": "text/event-stream" } }));
+    await vi.advanceTimersByTimeAsync(45_000);
+    const said = writer.write(new TextEncoder().encode("data: {}\n\n"));
+    await vi.advanceTimersByTimeAsync(25_000);
+    await said;
+    await writer.close();
+    await vi.advanceTimersByTimeAsync(1_000);
+    expect((await reading).text).toBe(":\n\n:\n\ndata: {}\n\n:\n\n");
+  });
 });

@@ -97,6 +97,21 @@ function requireText(bytes: Uint8Array): void {
   }
 }
 
+/** What is silent is told apart from what has gone: a write fails once nobody reads any more. For an hour; then its own patience counts. */
+const SIGN_MS = 20_000;
+const SIGNS_MAX = 180;
+const SIGN = encode(":\n\n");
+
+async function within<T>(ms: number, read: Promise<T>): Promise<T | undefined> {
+  const { promise: late, resolve } = Promise.withResolvers<undefined>();
+  const timer = setTimeout(() => resolve(undefined), ms);
+  try {
+    return await Promise.race([read, late]);
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
 /** Events pass one by one, each once it is whole. One that cannot be read is answered for, in its place. */
 function reviewed(
   reader: ReadableStreamDefaultReader<Uint8Array>,
@@ -110,9 +125,19 @@ function reviewed(
     for (const event of some) shown.push(await eventShown(event, operation, showing));
     return concat(shown);
   };
+  let reading: ReturnType<typeof reader.read> | undefined;
+  let signs = 0;
   const next = async (): Promise<Uint8Array | undefined> => {
     if (over) return undefined;
-    const { value, done } = await reader.read();
+    reading ??= reader.read();
+    const read = await (signs < SIGNS_MAX ? within(SIGN_MS, reading) : reading);
+    if (!read) {
+      signs += 1;
+      return SIGN;
+    }
+    reading = undefined;
+    signs = 0;
+    const { value, done } = read;
     if (done) {
       over = true;
       const last = events.end();
