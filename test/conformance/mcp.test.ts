@@ -97,8 +97,10 @@ describe("the official client", () => {
 
   test("gets no secret that a tool says", async () => {
     const client = await connected(mcp());
-    const { content } = await client.callTool({ name: "leak", arguments: {} });
-    expect(content).toEqual([{ type: "text", text: "the token is [masked:secrets], as before" }]);
+    const { content, structuredContent } = await client.callTool({ name: "leak", arguments: {} });
+    const masked = "the token is [masked:secrets], as before";
+    expect(content).toEqual([{ type: "text", text: masked }]);
+    expect(structuredContent).toEqual({ deep: [{ token: masked }] });
     await client.close();
   });
 });

@@ -60,7 +60,8 @@ function serverOf(called: string[]): McpServer {
   );
   server.registerTool("leak", { description: "Says too much" }, () => {
     called.push("leak");
-    return text(`the token is ${SECRET}, as before`);
+    const said = `the token is ${SECRET}, as before`;
+    return { ...text(said), structuredContent: { deep: [{ token: said }] } };
   });
   server.registerTool("destroy", { description: "Deletes everything" }, () => {
     called.push("destroy");
