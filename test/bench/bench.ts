@@ -1,5 +1,5 @@
 // `npm run bench`: what a request, a clone, a push and a large body cost through Steno, beside what they cost without.
-// --only small|latency|git|push|bulk|disk|policy|mask|encrypt|fuzz|evidence|added (repeatable)   --quick a few seconds each, to see that it runs
+// --only small|latency|git|push|bulk|disk|policy|mask|encrypt|fuzz|evidence|added|stream|holds (repeatable)   --minutes 10 how long the stream is   --quick a few seconds each, to see that it runs
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { cpus, loadavg, release, tmpdir } from "node:os";
 import { join } from "node:path";
@@ -9,12 +9,14 @@ import { startGitHttp } from "#test/support/servers/git-http.ts";
 import { startNginxStatic } from "#test/support/servers/nginx-static.ts";
 import { type Amount, measureAdded } from "./added/added.ts";
 import { measureShim } from "./added/shim.ts";
+import { measureStream } from "./added/stream.ts";
 import { stage } from "./added/variants.ts";
 import { measureBulk, startBulkUpstream } from "./bulk.ts";
 import { measureEncrypt } from "./encrypt.ts";
 import { measureSealing, type Around as SealingAround } from "./evidence/sealing.ts";
 import { measureSizes, measureVerify } from "./evidence/verifying.ts";
 import { cachedRepository, measureGit, serveRepository } from "./git.ts";
+import { type Amount as HoldsAmount, measureHolds } from "./holds/holds.ts";
 import { measureLatency } from "./latency.ts";
 import { measureMask } from "./mask.ts";
 import { type Row, table } from "./measure.ts";
@@ -40,10 +42,12 @@ const PARTS = [
   "fuzz",
   "evidence",
   "added",
+  "stream",
+  "holds",
 ] as const;
 type Part = (typeof PARTS)[number];
 /** These need none of the servers of the others. */
-const ALONE: ReadonlySet<Part> = new Set(["policy", "mask", "encrypt", "fuzz", "added"]);
+const ALONE: ReadonlySet<Part> = new Set(["policy", "mask", "encrypt", "fuzz", "added", "stream", "holds"]);
 
 interface Size {
   readonly seconds: number;
@@ -58,6 +62,7 @@ interface Size {
     readonly sessions: number;
     readonly seals: number;
   };
+  readonly holds: HoldsAmount;
   readonly added: Amount & { readonly hooks: number };
 }
 
@@ -68,6 +73,7 @@ const FULL: Size = {
   commits: 400,
   bodies: [100, 1000],
   evidence: { verify: 1000, session: 40, sessions: 480, seals: 40 },
+  holds: { decisions: 40, pushes: 20, megabytes: 5, holds: 1000 },
   added: { calls: 1500, chats: 600, streams: 120, floods: 10, hooks: 100 },
 };
 const QUICK: Size = {
@@ -77,12 +83,17 @@ const QUICK: Size = {
   commits: 20,
   bodies: [10, 50],
   evidence: { verify: 60, session: 4, sessions: 48, seals: 4 },
+  holds: { decisions: 3, pushes: 3, megabytes: 1, holds: 40 },
   added: { calls: 60, chats: 30, streams: 10, floods: 2, hooks: 10 },
 };
 
 async function main(): Promise<void> {
   const { values } = parseArgs({
-    options: { only: { type: "string", multiple: true }, quick: { type: "boolean", default: false } },
+    options: {
+      only: { type: "string", multiple: true },
+      quick: { type: "boolean", default: false },
+      minutes: { type: "string" },
+    },
   });
   const wrong = (values.only ?? []).find((part) => !(PARTS as readonly string[]).includes(part));
   if (wrong !== undefined) throw new Error(`--only ${wrong}: one of ${PARTS.join(", ")}`);
@@ -110,6 +121,13 @@ async function main(): Promise<void> {
       show("Changed paths", await agree(values.quick ? 10 : 300));
     }
     if (parts.includes("added")) await added((values.quick ? QUICK : FULL).added, directory, show);
+    if (parts.includes("stream")) {
+      const minutes = Number(values.minutes ?? (values.quick ? 0.2 : 10));
+      show(`A stream of ${minutes} minutes`, await measureStream(minutes, directory));
+    }
+    if (parts.includes("holds"))
+      for (const [title, rows] of await measureHolds((values.quick ? QUICK : FULL).holds, directory))
+        show(title, rows);
     if (parts.some((part) => !ALONE.has(part)))
       await bench(parts, values.quick ? QUICK : FULL, directory, show);
   } finally {

@@ -22,6 +22,12 @@ export function peakMemoryOf(pid: number): number {
   return Math.round((Number(/^VmHWM:\s+(\d+)/m.exec(status)?.[1] ?? Number.NaN) * 1024) / 1e6);
 }
 
+/** What a process has resident now, in MB. */
+export function memoryOf(pid: number): number {
+  const status = readFileSync(`/proc/${pid}/status`, "latin1");
+  return Math.round((Number(/^VmRSS:\s+(\d+)/m.exec(status)?.[1] ?? Number.NaN) * 1024) / 1e6);
+}
+
 /** Processes whose command line names `path`, and their children: nginx's workers say only what they are. */
 export function processesOf(path: string): number[] {
   const all = readdirSync("/proc")

@@ -1,10 +1,10 @@
 // What stands between an agent and what it talks to: nothing, a workerd that only passes on, Portkey's gateway, and Steno
 // with everything on, once more with a disk whose fsyncs cost nothing.
 import { join } from "node:path";
-import { accepts, startChild, until } from "#test/support/servers/children.ts";
+import { accepts, type Child, startChild, until } from "#test/support/servers/children.ts";
 import { startOidc } from "#test/support/servers/oidc.ts";
 import { freePort } from "#test/support/servers/ports.ts";
-import { type NodeOptions, startNode } from "#test/support/steno.ts";
+import { type Node, type NodeOptions, startNode } from "#test/support/steno.ts";
 import { noFsync } from "../slow-disk.ts";
 import { bareWorkerd, isWorkerd, preloading } from "../targets.ts";
 import { startPortkey } from "./portkey.ts";
@@ -12,7 +12,7 @@ import { startPortkey } from "./portkey.ts";
 const PROGRAM = new URL("../programs/agent-upstream.ts", import.meta.url).pathname;
 
 /** Every detector that comes with Steno, both ways. */
-const DETECTORS = ["secrets", "email", "cards", "bank", "ids", "injection"];
+export const DETECTORS = ["secrets", "email", "cards", "bank", "ids", "injection"];
 
 export interface Endpoint {
   readonly url: string;
@@ -36,9 +36,37 @@ export interface Stage {
   stop(): Promise<void>;
 }
 
-const CHAT = "/v1/chat/completions";
+/** Where a model is asked. */
+export const CHAT = "/v1/chat/completions";
 
-/** All but the upstream are stopped when one cannot be started. */
+/** What agents talk to, as a process of its own. */
+export async function startAgentUpstream(directory: string): Promise<{ url: string; child: Child }> {
+  const port = await freePort();
+  const child = startChild(process.execPath, [PROGRAM, String(port)], { log: join(directory, "agent.log") });
+  await until(() => accepts(port), "what agents talk to", [child]);
+  return { url: `http://127.0.0.1:${port}`, child };
+}
+
+/** A node before it with everything on. */
+export const startAgentNode = (
+  upstream: string,
+  issuer: string,
+  options: Partial<NodeOptions> = {},
+): Promise<Node> =>
+  startNode({
+    issuer,
+    connections: [
+      { name: "tools", kind: "mcp", upstream: `${upstream}/mcp` },
+      { name: "models", kind: "llm", upstream },
+      { name: "cursor", kind: "hooks" },
+    ],
+    mask: { detectors: DETECTORS },
+    ...options,
+  });
+
+export const chatAt = (node: Pick<Node, "gateway">): string => `${node.gateway()}/llm/models${CHAT}`;
+
+/** All are stopped when one cannot be started. */
 export async function stage(directory: string): Promise<Stage> {
   const stops: (() => Promise<void>)[] = [];
   const stop = async () => {
@@ -53,11 +81,9 @@ export async function stage(directory: string): Promise<Stage> {
 }
 
 async function variants(directory: string, stops: (() => Promise<void>)[]): Promise<Variant[]> {
-  const port = await freePort();
-  const upstream = `http://127.0.0.1:${port}`;
-  const child = startChild(process.execPath, [PROGRAM, String(port)], { log: join(directory, "agent.log") });
-  stops.push(() => child.stop());
-  await until(() => accepts(port), "what agents talk to", [child]);
+  const agent = await startAgentUpstream(directory);
+  stops.push(() => agent.child.stop());
+  const upstream = agent.url;
   const plain = (name: string, url: string) => ({
     name,
     mcp: { url: `${url}/mcp`, headers: {} },
@@ -74,23 +100,14 @@ async function variants(directory: string, stops: (() => Promise<void>)[]): Prom
   stops.push(() => oidc.stop());
   const token = await oidc.token({ sub: "alice", audience: "steno", expiresIn: 6 * 3600 });
   const steno = async (name: string, env: NodeOptions["env"]): Promise<Variant> => {
-    const node = await startNode({
-      directory: join(directory, name.replaceAll(/\W/g, "-")),
-      issuer: oidc.issuer,
-      connections: [
-        { name: "tools", kind: "mcp", upstream: `${upstream}/mcp` },
-        { name: "models", kind: "llm", upstream },
-        { name: "cursor", kind: "hooks" },
-      ],
-      mask: { detectors: DETECTORS },
-      ...(env && { env }),
-    });
+    const home = join(directory, name.replaceAll(/\W/g, "-"));
+    const node = await startAgentNode(upstream, oidc.issuer, { directory: home, ...(env && { env }) });
     stops.push(() => node.stop());
     const headers = { authorization: `Bearer ${token}`, "user-agent": "bench/1" };
     return {
       name,
       mcp: { url: `${node.gateway()}/mcp-token/tools`, headers },
-      chat: { url: `${node.gateway()}/llm/models${CHAT}`, headers },
+      chat: { url: chatAt(node), headers },
       hooks: { gateway: node.gateway(), token },
       pids: () => node.workerds().filter(isWorkerd),
       log: () => node.output().slice(-3000),

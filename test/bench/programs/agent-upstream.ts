@@ -1,6 +1,7 @@
 // A program of its own: what agents talk to, answering at once: `node agent-upstream.ts <port>`. `/mcp` is an MCP server
 // whose tools answer a kilobyte, `/v1/chat/completions` a model that writes 50 KB, or events when asked to stream: of the
-// model `every-10` one each 10 ms, of `every-0` as fast as they are taken; `-n500` at the end is how many.
+// model `every-10` one each 10 ms, of `every-0` as fast as they are taken; `-n500` at the end is how many;
+// each says which it is.
 import { once } from "node:events";
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -41,7 +42,7 @@ async function stream(model: string, response: ServerResponse): Promise<void> {
   for (let n = 0; n < Number(count) && !response.destroyed; n++) {
     const due = began + n * Number(every) - performance.now();
     if (due > 0) await sleep(due);
-    if (!response.write(event(model, `${words[n % words.length]} `))) await once(response, "drain");
+    if (!response.write(event(model, `${words[n % words.length]}-${n} `))) await once(response, "drain");
   }
   response.end("data: [DONE]\n\n");
 }
