@@ -22,7 +22,7 @@ type Heard = {
   readonly silent: number;
 };
 
-/** Reads a stream to its end. Throws when it has not as many events. */
+/** Reads a stream to its end. Throws when it has fewer events. */
 async function hear({ url, headers }: Endpoint, events: number): Promise<Heard> {
   const body = JSON.stringify({
     model: `every-${EVERY_MS}-n${events}`,
@@ -58,7 +58,8 @@ async function hear({ url, headers }: Endpoint, events: number): Promise<Heard> 
       count += 1;
     }
   }
-  if (count !== events || rest !== "") throw new Error(`${url}: ${count} of ${events} events, then ${rest}`);
+  // What a masker still holds at the end it tells in an event of its own.
+  if (count < events || rest !== "") throw new Error(`${url}: ${count} of ${events} events, then ${rest}`);
   return { events: count, bytes, sha256: hash.digest("hex"), text: text.digest("hex"), silent };
 }
 

@@ -63,6 +63,10 @@ export const write = (site: HeldSite, mark: string, approval?: string): Promise<
     { ...bearer(site), ...(approval !== undefined && { "steno-approval": approval }) },
   );
 
+/** A request to the same API that nobody holds. */
+export const look = (site: HeldSite): Promise<Answered> =>
+  post(`${site.node.gateway()}/http/notes/notes`, {}, bearer(site), "GET");
+
 /** What became of an approval, told at the next event after those that were seen. */
 export const news = (site: HeldSite, approval: string): Promise<Answered> =>
   post(`${site.node.gateway()}/v1/approvals/${approval}?wait=50`, {}, bearer(site), "GET");

@@ -8,6 +8,7 @@ import { responseHeaders } from "#workers/wire/headers.ts";
 import { inTime, upstreamSilent } from "#workers/wire/in-time.ts";
 import { pieces } from "#workers/wire/pieces.ts";
 import { ReadAhead } from "#workers/wire/read-ahead.ts";
+import { UntilOver } from "#workers/wire/until-over.ts";
 import { type Masking, maskedHeaders, maskingOf } from "../body/masking.ts";
 import type { Forwarded, Means } from "../exchange.ts";
 import { watch } from "../over.ts";
@@ -118,6 +119,7 @@ async function pump(
   const { session, x } = forwarded;
   const writer = writable.getWriter();
   const over = watch(forwarded, means);
+  const until = new UntilOver(over.ended);
   let off = first.byteLength;
   let end: BodyEnd = "cut";
   let written = writer.write(first);
@@ -126,7 +128,7 @@ async function pump(
     for (;;) {
       // Awaited at the next chunk; until then its failure must not count as nobody's.
       written.catch(() => undefined);
-      const chunk = await Promise.race([ahead.take(), over.ended]);
+      const chunk = await until.wait(ahead.take());
       if (!chunk) break;
       const hidden = masking?.before(off + chunk.byteLength) ?? [];
       sure(await means.append.release(session, x, off, chunk, undefined, hidden));

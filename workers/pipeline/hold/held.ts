@@ -13,9 +13,13 @@ export type Held = Recorded & { readonly news: HoldNews };
 
 /** Its body is in the record from now on, and nowhere else: what waits takes disk, and no memory. */
 export function inRecord(recorded: Recorded): Recorded {
-  const { inspected, session } = recorded;
+  // What read it would keep what it has read.
+  const { unread: _, unsettled: __, ...inspected } = recorded.inspected;
+  const { session } = recorded;
   const { body } = inspected;
-  if (body.kind !== "whole") return recorded;
+  if (body.kind === "spooled")
+    return { ...recorded, inspected: { ...inspected, body: { ...body, rest: nothing } } };
+  if (body.kind !== "whole") return { ...recorded, inspected };
   const sha256 = createHash("sha256").update(body.bytes).digest("hex");
   const spooled = { kind: "spooled", session, length: body.bytes.byteLength, sha256, rest: nothing } as const;
   return { ...recorded, inspected: { ...inspected, body: spooled } };

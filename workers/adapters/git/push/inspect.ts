@@ -239,8 +239,14 @@ function told(known: Known, what: Told = { changes: [], uncompared: "it was not 
     findings !== undefined &&
     findings.unscanned === 0;
   const facts = factsOf({ summary, commits, changes, whole, findings });
-  return inspectedOf(push, frames, around, facts, findings && ((ref) => findings.named(ref)));
+  return inspectedOf(push, frames, around, facts, findings && namedBy(findings));
 }
+
+/** A function of its own: what it refers to is kept for as long as the push waits for approval. */
+const namedBy =
+  (findings: NewFindings) =>
+  (ref: string): string | undefined =>
+    findings.named(ref);
 
 /** The message as the record shows it; the body has it as it was sent. */
 function withoutSecrets(commit: Commit, { detectors }: Around): Commit {
