@@ -49,7 +49,7 @@ export async function peek(
   try {
     for (;;) {
       const { value, done } = await inTime(reader.read(), stallSeconds, bodyStalled);
-      if (done) return { kind: "whole", bytes: held.subarray(0, size) };
+      if (done) return { kind: "whole", bytes: trimmed(held, size) };
       held = append(held, size, value);
       size += value.byteLength;
       // All that was promised is here: one more read shows the end, so the body counts as whole.
@@ -63,8 +63,12 @@ export async function peek(
   } finally {
     reader.releaseLock();
   }
-  return { kind: "stream", prefix: held.subarray(0, size), rest: body, length };
+  return { kind: "stream", prefix: trimmed(held, size), rest: body, length };
 }
+
+/** What is sent to another isolate takes its whole buffer along: one that is mostly room is not worth that. */
+const trimmed = (held: Uint8Array<ArrayBuffer>, size: number): Uint8Array<ArrayBuffer> =>
+  size * 4 < held.byteLength * 3 ? held.slice(0, size) : held.subarray(0, size);
 
 function append(held: Uint8Array<ArrayBuffer>, size: number, more: Uint8Array): Uint8Array<ArrayBuffer> {
   const needed = size + more.byteLength;

@@ -39,8 +39,10 @@ export class ReadAhead {
       if (this.#failure) throw this.#failure.cause;
       return undefined;
     }
-    const taken = this.#held.subarray(0, this.#size);
-    this.#held = new Uint8Array(0);
+    // A part of a buffer takes all of it along, wherever it is sent: of a small part that is a copy, not more.
+    const small = this.#size * 2 < this.#held.byteLength;
+    const taken = small ? this.#held.slice(0, this.#size) : this.#held.subarray(0, this.#size);
+    if (!small) this.#held = new Uint8Array(0);
     this.#size = 0;
     this.#wake();
     return taken;

@@ -107,6 +107,12 @@ describe("reading ahead", () => {
     );
   });
 
+  test("gives a small piece without the room that was set aside for more", async () => {
+    const ahead = new ReadAhead(source([new Uint8Array(200), new Uint8Array(200)], [0, 9]), 1024 * 1024);
+    const taken = [await ahead.take(), await ahead.take()];
+    expect(taken.map((one) => one?.buffer.byteLength)).toEqual([200, 200]);
+  });
+
   test("gives what came before a failure, then the failure, every time it is asked", async () => {
     const failure = new Error("broke off");
     const ahead = new ReadAhead(source([new Uint8Array([1])], [], failure), 1024, moment);

@@ -8,11 +8,11 @@ import { responseHeaders } from "#workers/wire/headers.ts";
 import { inTime, upstreamSilent } from "#workers/wire/in-time.ts";
 import { pieces } from "#workers/wire/pieces.ts";
 import { ReadAhead } from "#workers/wire/read-ahead.ts";
-import { UntilOver } from "#workers/wire/until-over.ts";
 import { type Masking, maskedHeaders, maskingOf } from "../body/masking.ts";
 import type { Forwarded, Means } from "../exchange.ts";
 import { watch } from "../over.ts";
 import { releaseSocket } from "./socket.ts";
+import { UntilOver } from "./until-over.ts";
 
 /** Bodies of a declared length up to this are recorded with their head. */
 const SMALL = 256 * 1024;
