@@ -1,9 +1,11 @@
 /** The egress service: the upstreams' network and credentials. Forwards only what a clearance covers, once. */
+
 import { WorkerEntrypoint } from "cloudflare:workers";
 import type { BodyEnd } from "#durable/format/frame.ts";
 import type { LfsObject } from "#durable/format/operation.ts";
 import { Refusal } from "#durable/format/refusal.ts";
 import type { Answer, ClearanceClaims, RequestBody } from "#durable/format/tape.ts";
+import { letGo } from "#workers/contract/let-go.ts";
 import { overDaemon } from "./adapters/git/daemon.ts";
 import { isBatch, leadThrough, ticketOf, uploadedBy } from "./adapters/git/lfs/lead.ts";
 import { Tickets } from "./adapters/git/lfs/tickets.ts";
@@ -340,6 +342,7 @@ async function spool(
 const moment = (): Promise<void> => new Promise((resolve) => setTimeout(resolve, 1));
 
 function sure(answer: Answer<unknown>): void {
+  letGo(answer);
   if ("no" in answer) throw new Refusal(answer.no.code, answer.no.message);
 }
 

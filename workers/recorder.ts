@@ -1,4 +1,5 @@
 /** The recorder service: the objects, the archive and the seal key; reached only through the entrypoints below. */
+
 import { WorkerEntrypoint } from "cloudflare:workers";
 import type { BodyEnd, Content } from "#durable/format/frame.ts";
 import type { ConnectionName, ExchangeId, SessionId } from "#durable/format/ids.ts";
@@ -18,6 +19,7 @@ import type {
 import { alert } from "#durable/means.ts";
 import { owing } from "#durable/run.ts";
 import { directoryOf, type Session, sessionOf } from "#durable/stubs.ts";
+import { letGo } from "#workers/contract/let-go.ts";
 import type {
   Append as AppendContract,
   Custody as CustodyContract,
@@ -374,7 +376,10 @@ const notYours = (session: SessionId) => no("not_yours", `session ${session} is 
 /** No record, no traffic: whatever goes wrong in here reaches the caller as `not_recorded`, and the node's log in full. */
 export async function recorded<T>(work: () => Promise<Answer<T>>): Promise<Answer<T>> {
   try {
-    return await work();
+    const answer = await work();
+    const said: Answer<T> = "no" in answer ? { no: answer.no } : { ok: answer.ok };
+    letGo(answer);
+    return said;
   } catch (cause) {
     alert("not_recorded", { cause: String(cause instanceof Error ? (cause.stack ?? cause) : cause) });
     return no("not_recorded", "the recorder cannot write, so nothing passes");

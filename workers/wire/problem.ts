@@ -1,6 +1,8 @@
 /** Errors of our own as RFC 9457 problem documents. */
+
 import { Refusal, type RefusalCode } from "#durable/format/refusal.ts";
 import type { Answer } from "#durable/format/tape.ts";
+import { letGo } from "#workers/contract/let-go.ts";
 
 export const PROBLEM_TYPE = "application/problem+json";
 
@@ -59,6 +61,7 @@ export function problem(refusal: Refusal, instance?: string): Response {
 
 /** What an isolate answered, or its no as the Refusal it was. */
 export function granted<T>(answer: Answer<T>): T {
+  letGo(answer);
   if ("no" in answer) {
     const { code, message, later, taints } = answer.no;
     throw new Refusal(code, message, { later, taints });

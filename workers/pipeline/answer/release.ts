@@ -1,9 +1,11 @@
 /** Response bytes reach the agent only after they are durable: small bodies in one append, others chunk by chunk. */
+
 import type { BodyEnd, Content, Header } from "#durable/format/frame.ts";
 import type { ExchangeId } from "#durable/format/ids.ts";
 import { Refusal } from "#durable/format/refusal.ts";
 import type { Answer } from "#durable/format/tape.ts";
 import type { Hearing } from "#workers/adapters/adapter.ts";
+import { letGo } from "#workers/contract/let-go.ts";
 import { responseHeaders } from "#workers/wire/headers.ts";
 import { inTime, upstreamSilent } from "#workers/wire/in-time.ts";
 import { pieces } from "#workers/wire/pieces.ts";
@@ -167,5 +169,6 @@ function own({ session, x }: Forwarded, headers: readonly Header[]): Headers {
 }
 
 function sure(answer: Answer<unknown>): void {
+  letGo(answer);
   if ("no" in answer) throw new Refusal(answer.no.code, answer.no.message);
 }

@@ -1,7 +1,9 @@
 /** Policy's answer. Without one there is no exchange. */
+
 import type { Decision } from "#durable/format/decision.ts";
 import { type Facts, momentOf } from "#durable/format/question/question.ts";
 import { Refusal } from "#durable/format/refusal.ts";
+import { letGo } from "#workers/contract/let-go.ts";
 import { find } from "../body/find.ts";
 import type { Decided, Means, Read } from "../exchange.ts";
 
@@ -14,6 +16,7 @@ export async function decide(read: Read, means: Means): Promise<Decided> {
   };
   const { questions, clean } = await find(read, means);
   const answer = await means.evaluator.decide(principal, questions, facts);
+  letGo(answer);
   if ("no" in answer) throw new Refusal(answer.no.code, answer.no.message);
   const decision = named(answer.ok, inspected);
   return { ...read, inspected: { ...inspected, questions }, facts, clean, decision };
