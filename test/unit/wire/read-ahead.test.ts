@@ -59,9 +59,9 @@ describe("reading ahead", () => {
 
   test("joins pieces that come shortly after one another, and gives them although the source never rests", async () => {
     const endless = async () =>
-      new Promise<Uint8Array>((resolve) => setImmediate(resolve, new Uint8Array([1])));
+      new Promise<Uint8Array>((resolve) => setImmediate(resolve, new Uint8Array(8 * 1024)));
     const taken = await new ReadAhead(endless, 1024 * 1024, moment).take();
-    expect(taken?.byteLength).toBeGreaterThan(10);
+    expect(taken?.byteLength).toBeGreaterThan(10 * 8 * 1024);
   });
 
   test("does not wait for a source that only trickles", async () => {
