@@ -31,7 +31,8 @@ async function one(program: Program): Promise<Finding> {
   );
   const ask = async (id: number, method: string, params: object): Promise<Message> => {
     const answer = new Promise<Message>((resolve) => answers.set(id, resolve));
-    await child.say(JSON.stringify({ jsonrpc: "2.0", id, method, params }));
+    // What it does not take is told by how it ends.
+    child.say(JSON.stringify({ jsonrpc: "2.0", id, method, params })).catch(() => undefined);
     return Promise.race([answer, heard.promise]);
   };
   try {

@@ -22,6 +22,8 @@ export class ProgramSession {
   readonly #kept: string[] = [];
   #stream: ServerResponse | undefined;
   #used = Date.now();
+  /** What became of the child, once it is gone. */
+  #gone: string | undefined;
   #starting: ReturnType<typeof setTimeout> | undefined;
 
   constructor(
@@ -58,9 +60,10 @@ export class ProgramSession {
     response.on("close", () => this.#pending.delete(key));
     try {
       await this.#child.say(message.text);
-    } catch (cause) {
-      this.#pending.delete(key);
-      refuse(response, message.id, String(cause));
+    } catch {
+      // It takes no more: it is about to end, or has. How it ended is what whoever waits is told.
+      if (this.#gone === undefined) this.#child.kill();
+      else refuse(response, message.id, this.#gone);
     }
   }
 
@@ -122,9 +125,9 @@ export class ProgramSession {
 
   #fail(why: string, ended: () => void): void {
     clearTimeout(this.#starting);
-    const { name } = this.program;
-    for (const { response, id } of this.#pending.values())
-      refuse(response, id, `the server ${name} is gone: ${why}`);
+    const gone = `the server ${this.program.name} is gone: ${why}`;
+    this.#gone = gone;
+    for (const { response, id } of this.#pending.values()) refuse(response, id, gone);
     this.#pending.clear();
     this.#stream?.end();
     this.#child.kill();

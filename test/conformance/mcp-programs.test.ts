@@ -97,8 +97,10 @@ test("a child that dies is answered for, and its session is not there any more",
   const client = await connected("closed");
   const hanging = client.callTool({ name: "hang", arguments: {} });
   const dying = client.callTool({ name: "die", arguments: {} });
-  await expect(dying).rejects.toThrow("the server closed is gone: it ended with 3");
-  await expect(hanging).rejects.toThrow("is gone");
+  await Promise.all([
+    expect(dying).rejects.toThrow("the server closed is gone: it ended with 3"),
+    expect(hanging).rejects.toThrow("is gone"),
+  ]);
   await expect(client.listTools()).rejects.toThrow(/404|not found/i);
   const killed = await connected("closed");
   const pid = await said(killed, "pid");
