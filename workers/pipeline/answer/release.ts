@@ -80,7 +80,7 @@ async function stream(
   const patience = events ? streamSeconds : stallSeconds;
   const within = <T>(read: Promise<T>) => inTime(read, patience, upstreamSilent);
   const read = pieces(reader, within);
-  const ahead = new ReadAhead(masking?.over(read) ?? read, CHUNK, events ? undefined : moment);
+  const ahead = new ReadAhead(masking?.over(read) ?? read, CHUNK, events ? afterFirst(moment) : moment);
   const first = await ahead.take();
   const bytes = first ?? new Uint8Array(0);
   sure(
@@ -158,6 +158,15 @@ async function pump(
 
 const contentOf = (hearing: Hearing | undefined, x: ExchangeId, whole: boolean): readonly Content[] =>
   (hearing?.contained(whole) ?? []).map((frame) => ({ ...frame, x }) as Content);
+
+/** The first of a stream of events is waited for; of a stream that is faster than the recorder, more are worth taking together. */
+function afterFirst(moment: () => Promise<void>): () => Promise<void> {
+  let first = true;
+  return async () => {
+    if (!first) return moment();
+    first = false;
+  };
+}
 
 const isEventStream = (headers: Headers): boolean =>
   headers.get("content-type")?.split(";", 1)[0]?.trim().toLowerCase() === "text/event-stream";
