@@ -95,7 +95,10 @@ test("each session has a child of its own, which has what it is given and nothin
 
 test("a child that dies is answered for, and its session is not there any more", async () => {
   const client = await connected("closed");
-  const hanging = client.callTool({ name: "hang", arguments: {} });
+  const begun = Promise.withResolvers<void>();
+  const onprogress = () => begun.resolve();
+  const hanging = client.callTool({ name: "hang", arguments: {} }, undefined, { onprogress });
+  await begun.promise;
   const dying = client.callTool({ name: "die", arguments: {} });
   await Promise.all([
     expect(dying).rejects.toThrow("the server closed is gone: it ended with 3"),

@@ -13,7 +13,15 @@ server.registerTool("environment", { description: "What it was given" }, () =>
 server.registerTool("echo", { description: "Again", inputSchema: { text: z.string() } }, ({ text: said }) =>
   text(said),
 );
-server.registerTool("hang", { description: "Never answers" }, () => new Promise<never>(() => undefined));
+server.registerTool(
+  "hang",
+  { description: "Begins, and never answers" },
+  async ({ sendNotification, _meta }) => {
+    const progressToken = _meta?.progressToken ?? 0;
+    await sendNotification({ method: "notifications/progress", params: { progressToken, progress: 1 } });
+    return new Promise<never>(() => undefined);
+  },
+);
 server.registerTool("spawn", { description: "Starts another" }, () => {
   const { pid } = spawn("sleep", ["600"], { stdio: "ignore" });
   return text(String(pid));

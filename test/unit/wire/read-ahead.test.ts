@@ -20,7 +20,10 @@ async function drain(ahead: ReadAhead): Promise<Uint8Array[]> {
 }
 
 const moment = () => new Promise<void>((resolve) => setTimeout(resolve, 1));
-const settled = () => new Promise((resolve) => setTimeout(resolve, 5));
+/** Longer, in turns of the event loop, than any source here takes. */
+async function settled(): Promise<void> {
+  for (let turn = 0; turn < 20; turn++) await new Promise((resolve) => setImmediate(resolve));
+}
 
 describe("reading ahead", () => {
   test("gives every byte in order, however the pieces come and whatever the bound", async () => {
