@@ -16,6 +16,8 @@ export class ReadAhead {
   #size = 0;
   #over = false;
   #failure: { readonly cause: unknown } | undefined;
+  /** Ends the moment that is waited for. */
+  #enough: () => void = () => undefined;
   /** Wakes whichever side waits for the other. */
   #wake: () => void = () => undefined;
 
@@ -48,10 +50,14 @@ export class ReadAhead {
     return taken;
   }
 
+  /** No longer than until the end, after which nothing is worth waiting for. */
   async #linger(moment: () => Promise<void>): Promise<void> {
     for (let moments = 0; moments < MOMENTS && this.#size < this.#limit && !this.#over; moments++) {
       const before = this.#size;
-      await moment();
+      await new Promise<void>((resolve, reject) => {
+        this.#enough = resolve;
+        moment().then(resolve, reject);
+      });
       if (this.#size - before < WORTH) return;
     }
   }
@@ -67,6 +73,7 @@ export class ReadAhead {
       this.#failure = { cause };
     }
     this.#over = true;
+    this.#enough();
     this.#wake();
   }
 

@@ -67,6 +67,12 @@ describe("reading ahead", () => {
     expect(taken?.byteLength).toBeGreaterThan(10 * 8 * 1024);
   });
 
+  test("waits no longer than until the end", async () => {
+    const never = () => new Promise<void>(() => undefined);
+    const ahead = new ReadAhead(source([new Uint8Array([1]), new Uint8Array([2])], [0, 3, 3]), 1024, never);
+    expect(await ahead.take()).toEqual(new Uint8Array([1, 2]));
+  });
+
   test("does not wait for a source that only trickles", async () => {
     let came = 0;
     const trickle = async () => {
