@@ -73,7 +73,7 @@ const FULL: Size = {
   commits: 400,
   bodies: [100, 1000],
   evidence: { verify: 1000, session: 40, sessions: 480, seals: 40 },
-  holds: { decisions: 40, pushes: 20, megabytes: 5, holds: 1000 },
+  holds: { decisions: 40, pushes: 48, megabytes: 20, warmSeconds: 45, holds: 1000 },
   added: { calls: 1500, chats: 600, streams: 120, floods: 10, hooks: 100 },
 };
 const QUICK: Size = {
@@ -83,7 +83,7 @@ const QUICK: Size = {
   commits: 20,
   bodies: [10, 50],
   evidence: { verify: 60, session: 4, sessions: 48, seals: 4 },
-  holds: { decisions: 3, pushes: 3, megabytes: 1, holds: 40 },
+  holds: { decisions: 3, pushes: 3, megabytes: 1, warmSeconds: 1, holds: 40 },
   added: { calls: 60, chats: 30, streams: 10, floods: 2, hooks: 10 },
 };
 

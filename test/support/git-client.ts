@@ -89,12 +89,16 @@ export function gitClient(options: GitClientOptions = {}): GitClient {
   configure();
   const attempt = (...args: string[]): Promise<Ran> => {
     const { promise, resolve } = Promise.withResolvers<Ran>();
-    execFile("git", args, { cwd: home, env, maxBuffer: 64 << 20, timeout: 60_000 }, (error, stdout, stderr) =>
-      resolve({
-        code: error === null ? 0 : typeof error.code === "number" ? error.code : -1,
-        stdout,
-        stderr,
-      }),
+    execFile(
+      "git",
+      args,
+      { cwd: home, env, maxBuffer: 64 << 20, timeout: 300_000 },
+      (error, stdout, stderr) =>
+        resolve({
+          code: error === null ? 0 : typeof error.code === "number" ? error.code : -1,
+          stdout,
+          stderr,
+        }),
     );
     return promise;
   };

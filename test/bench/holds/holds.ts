@@ -14,6 +14,8 @@ export interface Amount {
   /** Pushes held at once, and how large each is, MB. */
   readonly pushes: number;
   readonly megabytes: number;
+  /** Of other traffic before the pushes. */
+  readonly warmSeconds: number;
   /** Held at once, a tenth of them calls of tools that wait on their connection, and a tenth hooks. */
   readonly holds: number;
 }
@@ -133,7 +135,8 @@ async function pushing(site: HeldSite): Promise<() => Promise<Waiter>> {
   };
 }
 
-async function heldPushes(site: HeldSite, { pushes, megabytes }: Amount): Promise<Row[]> {
+/** One after another, as people push; a node that has just begun takes memory for whatever it does first. */
+async function heldPushes(site: HeldSite, { pushes, megabytes, warmSeconds }: Amount): Promise<Row[]> {
   const alice = await site.client();
   const begun: string[] = [];
   for (let n = 0; n < pushes; n++) {
@@ -143,31 +146,37 @@ async function heldPushes(site: HeldSite, { pushes, megabytes }: Amount): Promis
     await alice.commit(clone, "large.bin", randomBytes(megabytes * 1e6));
     begun.push(clone);
   }
+  await otherTraffic(site, warmSeconds * 1000);
   const rows: Row[] = [];
-  const show = (when: string) => {
-    const last = Number(rows.at(-1)?.["RSS MB"] ?? Number.NaN);
+  const show = (when: string, held: number) => {
+    const last = rows.at(-1);
     const now = site.memory();
-    rows.push({
-      when,
-      "RSS MB": String(now),
-      "more, MB a push": rows.length === 0 ? "" : ((now - last) / pushes).toFixed(2),
-    });
+    const more = (now - Number(last?.["RSS MB"])) / (held - Number(last?.["MB held"])) || 0;
+    rows.push({ when, "MB held": held, "RSS MB": now, "more, of what came": last ? more.toFixed(2) : "" });
   };
-  show("before");
-  const done = begun.map((clone) =>
-    alice.attempt("-C", clone, "push", "-q", "origin", "HEAD:refs/heads/held"),
-  );
-  const waiting = await untilPending(site, pushes);
-  show("all of them wait");
-  await otherTraffic(site, 20_000);
-  show("after 20 s of other traffic");
+  show("before", 0);
+  const done: Promise<{ readonly code: number; readonly stderr: string }>[] = [];
+  const step = Math.ceil(pushes / STEPS);
+  for (const [n, clone] of begun.entries()) {
+    done.push(alice.attempt("-C", clone, "push", "-q", "origin", "HEAD:refs/heads/held"));
+    await untilPending(site, n + 1);
+    if ((n + 1) % step === 0 || n + 1 === pushes) show(`${n + 1} wait`, (n + 1) * megabytes);
+  }
+  const waiting = await pending(site);
   await inParallel(waiting, ({ approval }) => approve(site, approval));
   const ended = await Promise.all(done);
   const bad = ended.find(({ code }) => code !== 0);
   if (bad) throw new Error(`a push that was approved: ${bad.stderr}`);
-  show("all of them released");
+  rows.push({
+    when: "all of them released",
+    "MB held": 0,
+    "RSS MB": site.memory(),
+    "more, of what came": "",
+  });
   return rows;
 }
+
+const STEPS = 4;
 
 /** Memory that nobody needs any more is collected when something else needs some. */
 async function otherTraffic(site: HeldSite, ms: number): Promise<void> {

@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { ann, brief, deciding, errorsOf, file, onRef, onRepository } from "./asking.ts";
+import { ann, brief, deciding, errorsOf, facts, file, onRef, onRepository } from "./asking.ts";
 
 const WRITES = `@id("w") permit(principal, action in Action::"git.write", resource);`;
 const held = (id: string, groups: string, ref = "*") =>
@@ -54,6 +54,20 @@ describe("a forbid with @hold", () => {
       `${WRITES} @id("h") @hold("leads") forbid(principal, action, resource) when { 9223372036854775807 + 1 == 0 };`,
     );
     expect(brief(decide(ann, [main]))).toMatchObject({ verdict: "deny", policies: ["h"] });
+  });
+
+  test("is for the leads by day, and for whoever is on call in quiet hours", async () => {
+    const quiet = "context.now.hour < 7 || context.now.hour > 18 || context.now.weekday > 5";
+    const by = (group: string, clause: string) =>
+      `@id("${group}") @hold("${group}") forbid(principal, action == Action::"git.push", resource) ${clause} { ${quiet} };`;
+    const decide = await deciding(`${WRITES} ${by("leads", "unless")} ${by("oncall", "when")}`);
+    const groups = (hour: number, weekday: number) => {
+      const decided = decide(ann, [main], { ...facts, now: { ...facts.now, hour, weekday } });
+      return decided.verdict === "hold" && decided.hold.map(({ group }) => group);
+    };
+    for (const hour of [7, 12, 18]) expect(groups(hour, 5)).toEqual(["leads"]);
+    for (const hour of [0, 6, 19, 23]) expect(groups(hour, 1)).toEqual(["oncall"]);
+    for (const hour of [3, 12]) expect(groups(hour, 6)).toEqual(["oncall"]);
   });
 
   test("of one part holds the whole, and a part that is denied denies it", async () => {
