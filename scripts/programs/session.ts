@@ -63,7 +63,7 @@ export class ProgramSession {
     } catch {
       // It takes no more: it is about to end, or has. How it ended is what whoever waits is told.
       if (this.#gone === undefined) this.#child.kill();
-      else refuse(response, message.id, this.#gone);
+      else if (this.#pending.delete(key)) refuse(response, message.id, this.#gone);
     }
   }
 

@@ -79,7 +79,11 @@ test("it registers, has its user sign in with PKCE and for this server, calls a 
   const first = new StreamableHTTPClientTransport(address(), { authProvider: editor });
   const client = new Client({ name: "editor", version: "1.0.0" });
   await expect(client.connect(first as Parameters<Client["connect"]>[0])).rejects.toThrow(UnauthorizedError);
-  expect(editor.known?.client_id).toBeTruthy();
+  expect(editor.known).toMatchObject({
+    client_id: expect.stringMatching(/^.{8,}$/),
+    redirect_uris: [editor.redirectUrl],
+    token_endpoint_auth_method: "none",
+  });
   const asked = editor.asked?.searchParams;
   expect([asked?.get("code_challenge_method"), asked?.get("resource")]).toEqual(["S256", address().href]);
 
@@ -92,7 +96,7 @@ test("it registers, has its user sign in with PKCE and for this server, calls a 
   await signedIn.close();
 
   const [access, refresh] = [editor.kept?.access_token, editor.kept?.refresh_token];
-  expect(refresh).toBeTruthy();
+  expect(refresh).toMatch(/^.{16,}$/);
   // Its token is no good any more: it gets another without its user.
   editor.kept = { ...(editor.kept as OAuthTokens), access_token: "stale" };
   editor.asked = undefined;

@@ -17,6 +17,8 @@ export interface GitClientOptions {
   readonly protocol?: 0 | 2;
   /** More of `~/.gitconfig`, in its own syntax. */
   readonly config?: string;
+  /** After so long a command is killed; a minute when left out. */
+  readonly patienceMs?: number;
 }
 
 export interface Ran {
@@ -60,7 +62,7 @@ const CONFIG = `[user]
 `;
 
 export function gitClient(options: GitClientOptions = {}): GitClient {
-  const { protocol = 2, config = "" } = options;
+  const { protocol = 2, config = "", patienceMs: timeout = 60_000 } = options;
   const scope = options.origin === undefined ? "" : ` "${options.origin}"`;
   const carrier = options.carrier ?? (options.token === undefined ? "none" : "header");
   const home = mkdtempSync(join(tmpdir(), "steno-git-client-"));
@@ -89,16 +91,12 @@ export function gitClient(options: GitClientOptions = {}): GitClient {
   configure();
   const attempt = (...args: string[]): Promise<Ran> => {
     const { promise, resolve } = Promise.withResolvers<Ran>();
-    execFile(
-      "git",
-      args,
-      { cwd: home, env, maxBuffer: 64 << 20, timeout: 300_000 },
-      (error, stdout, stderr) =>
-        resolve({
-          code: error === null ? 0 : typeof error.code === "number" ? error.code : -1,
-          stdout,
-          stderr,
-        }),
+    execFile("git", args, { cwd: home, env, maxBuffer: 64 << 20, timeout }, (error, stdout, stderr) =>
+      resolve({
+        code: error === null ? 0 : typeof error.code === "number" ? error.code : -1,
+        stdout,
+        stderr,
+      }),
     );
     return promise;
   };

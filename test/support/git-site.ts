@@ -20,6 +20,7 @@ export interface GitSite {
     readonly carrier?: Carrier;
     readonly protocol?: 0 | 2;
     readonly config?: string;
+    readonly patienceMs?: number;
   }): Promise<GitClient>;
   /** A client that goes to the git server itself, with the upstream's own password. */
   direct(protocol?: 0 | 2): GitClient;

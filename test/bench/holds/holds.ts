@@ -137,7 +137,7 @@ async function pushing(site: HeldSite): Promise<() => Promise<Waiter>> {
 
 /** One after another, as people push; a node that has just begun takes memory for whatever it does first. */
 async function heldPushes(site: HeldSite, { pushes, megabytes, warmSeconds }: Amount): Promise<Row[]> {
-  const alice = await site.client();
+  const alice = await site.client({ patienceMs: 600_000 });
   const begun: string[] = [];
   for (let n = 0; n < pushes; n++) {
     const mark = nextMark();
