@@ -127,9 +127,7 @@ describe("a push to main", () => {
     const { approval } = await bob.waiting();
     await child.stop();
     await expect
-      .poll(async () => (await bob.list()).find((one) => one.approval === approval)?.state, {
-        timeout: 12_000,
-      })
+      .poll(async () => (await bob.list()).find((one) => one.approval === approval)?.state)
       .toBe("void");
     expect(await bob.say(approval, "approve")).toMatchObject({ status: 409 });
     expect(await at("main")).toBe(before);
@@ -215,7 +213,7 @@ test("nobody approves their own push, also not in another session; a developer, 
   const agents = approverOf(site.node, await site.token("bob"));
   expect((await agents.say(approval, "approve")).status).toBe(401);
   await pushing.stop();
-  await expect.poll(async () => (await bob.show(approval)).state, { timeout: 12_000 }).toBe("void");
+  await expect.poll(async () => (await bob.show(approval)).state).toBe("void");
 });
 
 test("two groups are two people: the second of them releases it", async () => {

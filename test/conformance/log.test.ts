@@ -49,7 +49,7 @@ beforeAll(async () => {
     mkdirSync(dirname(join(large, key)), { recursive: true });
     writeFileSync(join(large, key), bytes);
   }
-}, 240_000);
+});
 afterAll(() => home.remove());
 
 /** Rounds of sessions through a whole node, each sealed before the archive is copied. */
@@ -111,7 +111,7 @@ async function session(gateway: string, token: string): Promise<void> {
     const { status } = (await (await fetch(own, { headers })).json()) as { status: string };
     if (status !== "sealed") throw new Error(`the session is ${status}`);
   };
-  await vi.waitFor(sealed, { timeout: 20_000, interval: 100 });
+  await vi.waitFor(sealed, { timeout: 90_000, interval: 100 });
 }
 
 const sealsOf = (archive: string): string[] => globSync(join(archive, "sessions/*/*/*/*/seal.sigstore.json"));

@@ -36,7 +36,7 @@ async function session(sub: string): Promise<string> {
     const { status } = (await (await fetch(`${sessions}/${id}`, { headers })).json()) as { status: string };
     if (status !== "sealed") throw new Error(`the session is ${status}`);
   };
-  await vi.waitFor(sealed, { timeout: 20_000, interval: 100 });
+  await vi.waitFor(sealed, { timeout: 90_000, interval: 100 });
   return id;
 }
 

@@ -64,7 +64,7 @@ async function session(sub: string): Promise<void> {
     const { status } = (await (await fetch(own, { headers })).json()) as { status: string };
     if (status !== "sealed") throw new Error(`the session is ${status}`);
   };
-  await vi.waitFor(sealed, { timeout: 20_000, interval: 100 });
+  await vi.waitFor(sealed, { timeout: 90_000, interval: 100 });
 }
 
 const verify = (...more: string[]) => cli(["verify", node.archive, ...more], node.config, process.env);

@@ -28,7 +28,7 @@ export function approverOf(node: Pick<Node, "console">, token: string): Approver
   return {
     list,
     async waiting(but = []) {
-      for (let waited = 0; waited < 200; waited++) {
+      for (const end = performance.now() + 90_000; performance.now() < end; ) {
         const found = (await list()).find(
           ({ approval, state }) => state === "pending" && !but.includes(approval),
         );

@@ -104,10 +104,10 @@ export async function endSessions(node: Pick<Node, "console">, token: string): P
   };
   for (const { session } of (await list()).filter(({ status }) => status === "open"))
     await fetch(`${node.console()}/api/v1/sessions/${session}/kill`, { method: "POST", headers });
-  for (let waited = 0; ; waited++) {
+  for (const end = performance.now() + 90_000; ; ) {
     const waiting = (await list()).filter(({ status }) => status !== "sealed");
     if (waiting.length === 0) return;
-    if (waited > 300) throw new Error(`not sealed: ${JSON.stringify(waiting)}`);
+    if (performance.now() > end) throw new Error(`not sealed: ${JSON.stringify(waiting)}`);
     await sleep(50);
   }
 }

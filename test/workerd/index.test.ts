@@ -52,7 +52,7 @@ async function ringSoon(): Promise<void> {
   await ledgerOf(bindings.LEDGER).attest(`ring ${rings++}`, { kind: "read", session, by, what: "view" });
   await ring();
 }
-const soon = (holds: () => unknown) => vi.waitFor(holds, { timeout: 8_000 });
+const soon = (holds: () => unknown) => vi.waitFor(holds, { timeout: 60_000 });
 const waiting = async (): Promise<unknown> =>
   (await rowsOf(stub(), "SELECT count(*) AS n FROM sealed"))[0]?.["n"];
 const findings = async (): Promise<string[]> => {

@@ -142,14 +142,14 @@ describe("rounds", () => {
       "SELECT count(head) AS heads, count(body) AS bodies, count(leaf) AS leaves FROM entry",
     );
     expect(left).toEqual({ heads: 0, bodies: 8, leaves: 520 });
-  }, 60_000);
+  });
 
   test("what waited while the archive was away is published in rounds of at most 512", async () => {
     await append(600);
     await ledger().publish();
     expect(keys("log/checkpoints/").map((key) => key.split("/")[2]?.split("-")[0])).toEqual(["512", "600"]);
     expect(await findings()).toEqual([]);
-  }, 30_000);
+  });
 
   test("ten minutes without an entry give the same tree a newer checkpoint, and nothing else", async () => {
     await append(1);

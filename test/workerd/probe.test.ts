@@ -31,7 +31,7 @@ afterEach(() => {
 const begun = async () => {
   await ledger().attest("first", { kind: "index", date: "2026-11-22", objects: [] });
 };
-const soon = (holds: () => void | Promise<void>) => vi.waitFor(holds, { timeout: 8_000 });
+const soon = (holds: () => void | Promise<void>) => vi.waitFor(holds, { timeout: 60_000 });
 const keysOfProbes = async (): Promise<string[]> =>
   (await rowsOf(stub(), "SELECT key FROM entry WHERE key LIKE 'storage-probe %' ORDER BY idx")).map(
     ({ key }) => String(key),

@@ -183,7 +183,7 @@ test("sessions of the last day of the old log are listed once it is over, and th
       expect([...(await rowsIn(0)), ...(await rowsIn(1))].toSorted()).toEqual([before, after].toSorted());
       expect(await rowsOf(stubOf("ledger"), "SELECT count(*) AS n FROM sealed")).toEqual([{ n: 0 }]);
     },
-    { timeout: 15_000, interval: 200 },
+    { timeout: 60_000, interval: 200 },
   );
   await next().publish();
   expect(await rowsOf(stubOf(NEXT), "SELECT key FROM entry WHERE key LIKE 'index %' ORDER BY key")).toEqual([

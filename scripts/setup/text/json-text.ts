@@ -1,5 +1,5 @@
 /** Additions to a JSON text that people keep by hand: nothing of theirs is moved, neither their comments nor their spaces. */
-import { findNodeAtLocation, modify, type Node, type ParseError, parseTree } from "jsonc-parser";
+import { findNodeAtLocation, type Node, type ParseError, parseTree } from "jsonc-parser";
 import type { Draft } from "./draft.ts";
 
 export type Json = string | number | boolean | null | readonly Json[] | { readonly [name: string]: Json };
@@ -48,14 +48,41 @@ export function add(draft: Draft, { at, key, value }: Addition): readonly (reado
   return made;
 }
 
-/** The text without that member or element, whatever else was changed in it; undefined when it has none. */
+/**
+ * The text without that member or element, whatever else was changed in it; undefined when it has none. One comma goes with it
+ * and the space before it; what people wrote around it, comments above all, stays.
+ */
 export function remove(text: string, root: Node, path: readonly (string | number)[]): string | undefined {
-  if (!nodeAt(root, path)) return undefined;
-  let kept = text;
-  // Edits of jsonc-parser name places of the text as it was.
-  for (const { offset, length, content } of modify(plain(text), [...path], undefined, {}).toReversed())
-    kept = kept.slice(0, offset) + content + kept.slice(offset + length);
-  return kept;
+  const value = nodeAt(root, path);
+  const container = nodeAt(root, path.slice(0, -1));
+  const children = container?.children ?? [];
+  const own = children.find((child) => child === value || child === value?.parent);
+  if (!(container && own)) return undefined;
+  const [begin, end] = [own.offset, own.offset + own.length];
+  const after = commaIn(text, end, container.offset + container.length - 1);
+  const previous = children[children.indexOf(own) - 1];
+  const before =
+    after === undefined && previous ? commaIn(text, previous.offset + previous.length, begin) : undefined;
+  const close = after !== undefined && text.slice(end, after).trim() === "" ? after + 1 : end;
+  const rest = text.slice(close);
+  const kept = close === end && after !== undefined ? text.slice(end, after) + text.slice(after + 1) : rest;
+  const ahead =
+    before === undefined ? text.slice(0, begin) : text.slice(0, before) + text.slice(before + 1, begin);
+  // A line comment before it must still end where its line did.
+  return /^[\t ]*\r?\n/.test(kept) ? ahead.replace(/\s+$/, "") + kept : ahead + kept.replace(/^[\t ]+/, "");
+}
+
+/** Where the comma stands that follows in space and comments before `close`. */
+function commaIn(text: string, from: number, close: number): number | undefined {
+  const token = new RegExp(TRIVIA);
+  token.lastIndex = from;
+  while (token.lastIndex < close) {
+    const at = token.lastIndex;
+    const [found] = token.exec(text) ?? [];
+    if (found === undefined) return undefined;
+    if (found === ",") return at;
+  }
+  return undefined;
 }
 
 function addMember(draft: Draft, object: Node, key: string, value: Json): void {
@@ -99,9 +126,12 @@ function fill(draft: Draft, { offset, length }: Node, own: string): void {
   draft.insert(end, `${eol}${inner}${own}${closes}`);
 }
 
+/** What may stand between two values: space, a comma, a comment. */
+const TRIVIA = /\s+|,|\/\/[^\n\r]*|\/\*[\s\S]*?\*\//y;
+
 /** Up to the last comment or comma before `close`: where that ends, whether there is a comma, and whether a line comment ends it. */
 function trivia(text: string, from: number, close: number) {
-  const token = /\s+|,|\/\/[^\n\r]*|\/\*[\s\S]*?\*\//y;
+  const token = new RegExp(TRIVIA);
   token.lastIndex = from;
   let [end, comma, breaks] = [from, false, false];
   while (token.lastIndex < close) {

@@ -130,7 +130,7 @@ export async function until(
   ready: () => Promise<boolean> | boolean,
   what: string,
   children: readonly Child[] = [],
-  timeoutMs = 20_000,
+  timeoutMs = 60_000,
 ): Promise<void> {
   const end = performance.now() + timeoutMs;
   for (let pause = 5; !(await ready()); pause = Math.min(pause * 1.5, 100)) {

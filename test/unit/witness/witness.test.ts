@@ -293,7 +293,7 @@ describe("steno witness", () => {
       await ended;
     }
     expect(cosigned).toBeGreaterThan(6);
-  }, 30_000);
+  });
 
   test("says its vkey, answers HTTP as the specification has it, stops at SIGTERM, and one process has its state", async () => {
     const directory = join(root, "http");
@@ -322,7 +322,7 @@ describe("steno witness", () => {
     const forgetful = await start(directory);
     await forgetful.ended;
     expect(forgetful.said.join("")).toContain("needs another key");
-  }, 30_000);
+  });
 
   test("says what is wrong with how it was called", async () => {
     for (const args of [
