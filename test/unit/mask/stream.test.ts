@@ -1,35 +1,9 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import type { Mask } from "#durable/format/mask/finding.ts";
-import { Detectors } from "#workers/mask/detectors.ts";
-import type { Rules } from "#workers/mask/pattern/scan.ts";
 import { maskerFor, type Reading, readingOf } from "#workers/mask/reading.ts";
+import { KEY, passed, rules } from "./passed.ts";
 import { bytesOf, cuts } from "./scanned.ts";
 
-const rules = new Detectors({
-  detectors: ["secrets", "email", "word"],
-  patterns: [{ name: "word", pattern: "(?i)\\bhush[a-z]{0,6} ?hush\\b|\\bnaïve\\b", severity: "low" }],
-  dictionaries: [],
-}).choose() as Rules;
-const KEY = `ghp_${"a1B2".repeat(9)}`;
-
-type Passed = { readonly text: string; readonly masks: readonly Mask[] };
-
-function passed(reading: Exclude<Reading, "none">, chunks: readonly Uint8Array[]): Passed {
-  const masker = maskerFor(reading, rules);
-  const parts: Uint8Array[] = [];
-  const masks: Mask[] = [];
-  for (const chunk of chunks) {
-    // The next chunk may overwrite it.
-    const own = chunk.slice();
-    parts.push(masker.push(own));
-    own.fill(0x2a);
-    masks.push(...masker.masks());
-  }
-  parts.push(masker.end());
-  masks.push(...masker.masks());
-  return { text: Buffer.concat(parts).toString(), masks: masks.toSorted((a, b) => a.off - b.off) };
-}
 const whole = (reading: Exclude<Reading, "none">, text: string) => passed(reading, [bytesOf(text)]);
 
 /** The same at every cut; every mask names the place of its replacement. */

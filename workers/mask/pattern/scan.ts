@@ -144,16 +144,26 @@ export class Scan {
   #look(): void {
     const { letters, width } = this.#automaton;
     const text = this.#text;
+    const end = text.byteLength;
+    let { table } = this.#automaton;
     let state = this.#state;
     let start = this.#start;
     let at = this.#at;
     const from = at;
-    while (at < text.byteLength) {
+    while (at < end) {
       if (state < IDLE) start = at;
       const letter = letters[text[at] ?? 0] ?? 0;
-      const next = this.#automaton.table[state * width + letter] ?? -1;
-      state = next < 0 || (next & 1) === 1 ? this.#match(state, letter) : next >> 1;
+      const next = table[state * width + letter] ?? -1;
       at += 1;
+      if (next >= 0 && (next & 1) === 0) {
+        state = next >> 1;
+        // Most bytes are of nothing, or of what begins and was nothing.
+        if (state >= IDLE ? at - start < HOLD_MAX : this.#matched.size === 0) continue;
+      } else {
+        state = this.#match(state, letter);
+        // It may have been made anew, or longer.
+        ({ table } = this.#automaton);
+      }
       if (state < IDLE) {
         if (this.#matched.size === 0) continue;
         this.#start = start;

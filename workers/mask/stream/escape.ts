@@ -78,5 +78,55 @@ export class Escape {
   }
 }
 
+const BACKSLASH = 0x5c;
+const [LOWER_U, QUOTE] = [0x75, 0x22];
+/** What the letter after a backslash stands for; 0 where `Escape` must say. */
+const BYTES = Uint8Array.from({ length: 256 }, (_, byte) =>
+  (SIMPLE[String.fromCharCode(byte)] ?? "\0").charCodeAt(0),
+);
+
+/** Where a string ends that goes on at `from`: at its quote; -1 when that is not there yet. */
+export function endOfString(bytes: Uint8Array, from: number): number {
+  for (let at = bytes.indexOf(QUOTE, from); at >= 0; at = bytes.indexOf(QUOTE, at + 1)) {
+    let before = at;
+    while (before > from && bytes[before - 1] === BACKSLASH) before -= 1;
+    // Of two backslashes the second escapes nothing.
+    if ((at - before) % 2 === 0) return at;
+  }
+  return -1;
+}
+
+/**
+ * The text of a whole string, without its quotes, written to `into`, which is as long; `raw` itself when nothing is escaped.
+ * Undefined when it has an escape that is rare, for which there is `Escape`.
+ */
+export function unescaped(raw: Uint8Array, into: Uint8Array): Uint8Array | undefined {
+  let at = raw.indexOf(BACKSLASH);
+  if (at < 0) return raw;
+  into.set(raw.subarray(0, at));
+  let to = at;
+  while (at < raw.byteLength) {
+    const byte = raw[at] ?? 0;
+    if (byte !== BACKSLASH) {
+      into[to++] = byte;
+      at += 1;
+      continue;
+    }
+    const letter = raw[at + 1] ?? 0;
+    const plain = letter === LOWER_U ? asciiIn(raw, at + 2) : (BYTES[letter] ?? 0);
+    if (plain === 0) return undefined;
+    into[to++] = plain;
+    at += letter === LOWER_U ? 6 : 2;
+  }
+  return into.subarray(0, to);
+}
+
+/** The ASCII character of four digits such as 003c; 0 when it is none. */
+function asciiIn(raw: Uint8Array, at: number): number {
+  if (at + 4 > raw.byteLength) return 0;
+  const code = hex(String.fromCharCode(...raw.subarray(at, at + 4))) ?? 0;
+  return code < 0x80 ? code : 0;
+}
+
 const hex = (text: string): number | undefined =>
   /^[0-9a-fA-F]{4}$/.test(text) ? Number.parseInt(text, 16) : undefined;

@@ -11,6 +11,9 @@ type Run = { length: number; raw: Uint8Array; readonly whole: boolean };
 
 export class Hiding implements Sink {
   readonly #scan: Scan;
+  /** The same for texts that are whole: it only says whether there is anything. */
+  readonly #look: Scan;
+  #found = false;
   readonly #out: Out;
   readonly #masks: Mask[];
   readonly #write: (text: string) => string;
@@ -24,9 +27,23 @@ export class Hiding implements Sink {
   /** `write` is how a replacement is written in the format. Masks are added to `masks`, with offsets in `out`. */
   constructor(rules: Rules, out: Out, masks: Mask[], write: (text: string) => string = (text) => text) {
     this.#scan = new Scan(rules, this);
+    const nothing = () => undefined;
+    const hide = () => {
+      this.#found = true;
+    };
+    this.#look = new Scan(rules, { pass: nothing, hide, skip: nothing, hid: nothing });
     this.#out = out;
     this.#masks = masks;
     this.#write = write;
+  }
+
+  /** Whether the rules find something in a text that is whole, before which `before` stands. Nothing is written. */
+  finds(text: Uint8Array, before?: Uint8Array): boolean {
+    this.#found = false;
+    this.#look.reset(before);
+    this.#look.push(text);
+    this.#look.end();
+    return this.#found;
   }
 
   /** A new text, before which `before` stands. */

@@ -4,7 +4,7 @@
  */
 import type { Mask } from "#durable/format/mask/finding.ts";
 import type { Rules } from "../pattern/scan.ts";
-import { Escape } from "./escape.ts";
+import { Escape, endOfString, unescaped } from "./escape.ts";
 import { Hiding } from "./hiding.ts";
 import type { Masker } from "./masker.ts";
 import { encode, Out } from "./out.ts";
@@ -57,6 +57,8 @@ export class JsonMasker implements Masker {
   #word = "";
   /** Whether that is a number without fraction or exponent so far. */
   #digits = false;
+  /** Room for the text of one string. */
+  #text = new Uint8Array(0);
   /** No JSON any more. */
   #plain = false;
 
@@ -97,8 +99,25 @@ export class JsonMasker implements Masker {
       }
       if (this.#leaf) at = this.#inString(this.#leaf, bytes, at);
       else if (this.#inName) at = this.#readName(bytes, at);
-      else at = this.#between(bytes, at);
+      else {
+        at = this.#between(bytes, at);
+        if (this.#leaf === this.#hiding) at = this.#clean(bytes, at);
+      }
     }
+  }
+
+  /** Past a string that is all there and in which nothing is found, as most are; where it begins when it is not such a one. */
+  #clean(bytes: Uint8Array, from: number): number {
+    const end = endOfString(bytes, from);
+    if (end < 0) return from;
+    const raw = bytes.subarray(from, end);
+    if (raw.byteLength > this.#text.byteLength) this.#text = new Uint8Array(2 * raw.byteLength);
+    const text = unescaped(raw, this.#text);
+    if (text === undefined || this.#hiding.finds(text, this.#before())) return from;
+    this.#leaf = undefined;
+    this.#out.write(bytes.subarray(from, end + 1));
+    this.#valueRead();
+    return end + 1;
   }
 
   #inString(leaf: Leaf, bytes: Uint8Array, from: number): number {
@@ -178,9 +197,14 @@ export class JsonMasker implements Masker {
     }
     if (this.#expect !== "value" && this.#expect !== "first-value") return false;
     this.#leaf = this.#leaves?.(this.#path()) ?? this.#hiding;
-    const name = this.#levels.at(-1)?.name ?? "";
-    this.#leaf.start(TELLING.test(name) ? encode(`"${name}":"`) : undefined);
+    this.#leaf.start(this.#before());
     return true;
+  }
+
+  /** The name of a value that may be a secret without a form of its own. */
+  #before(): Uint8Array | undefined {
+    const name = this.#levels.at(-1)?.name ?? "";
+    return TELLING.test(name) ? encode(`"${name}":"`) : undefined;
   }
 
   #path(): string {
