@@ -132,6 +132,8 @@ export interface Journal {
 }
 
 export type Means = {
+  /** Who writes lately: told of every batch. */
+  readonly crowd: { joins(session: SessionId, at: number): boolean };
   readonly limits: Limits;
   readonly archive: Archive;
   /** Puts the archive's store to the test; absent where nothing is to be probed. */

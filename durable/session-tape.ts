@@ -19,6 +19,8 @@ import { epoch, type Owed, owe, owedIn, settle } from "./run.ts";
 export type Live = Tally["live"][string];
 /** The journal, as one session sees it. */
 export type OwnJournal = {
+  /** To be asked once for each batch: whether other sessions write too, so that there is a commit to share. */
+  shares(): boolean;
   append(batch: JournalBatch): Promise<void>;
   batches(): Promise<readonly JournalBatch[]>;
   forget(below: number): Promise<void>;
@@ -35,7 +37,7 @@ type Around = {
 /** A batch on its way through the journal; `durable` once that has acknowledged it. */
 type Journalled = { readonly batch: JournalBatch; readonly leaves: Uint8Array; state: "sent" | "durable" };
 
-/** A batch up to this goes through the journal: writing a longer one twice costs more than the fsync it would share. */
+/** A batch up to this goes through the journal when other sessions write too: writing a longer one twice costs more than the fsync it would share. */
 const SMALL = 8 * 1024;
 /** Journalled batches are taken into the rows when they are this much together. */
 const FOLD_BYTES = 256 * 1024;
@@ -269,8 +271,9 @@ export class SessionTape {
       this.#around.storage.transactionSync(() => {
         for (const write of this.#along) write();
         for (const each of journalled) this.rows.addBatch(asBatch(each));
-        this.rows.addBatch(writer.take());
-        this.rows.setFact("range", writer.range.serialise());
+        const batch = writer.take();
+        this.rows.addBatch(batch);
+        this.rows.setTally(batch.tally, writer.range.serialise());
         for (let n = this.#cuts.frames; n < framesSegment; n++) this.rows.addSegment("frames", n);
         for (let n = this.#cuts.bytes; n < bytesSegment; n++) this.rows.addSegment("bytes", n);
       });
@@ -289,7 +292,9 @@ export class SessionTape {
   async #commit(): Promise<void> {
     const writer = this.#writer;
     if (!writer.pending) return;
+    const shared = this.#around.journal.shares();
     const direct =
+      !shared ||
       this.#straight ||
       this.#journalledBytes > FOLD_BYTES ||
       this.#along.length > 0 ||
@@ -360,10 +365,9 @@ export class SessionTape {
   }
 }
 
-const asBatch = ({ batch: { tally, ...lines }, leaves }: Journalled): Batch => ({
+const asBatch = ({ batch: { tally: _, ...lines }, leaves }: Journalled): Pick<Batch, "lines" | "chunks"> => ({
   lines: [{ ...lines, leaves }],
   chunks: [],
-  tally,
 });
 
 /** The leaves of LF-ended lines: the journal keeps the lines only. */

@@ -7,6 +7,7 @@ import { type LogSigner, logKeys } from "#durable/proof/log/checkpoint.ts";
 import { readVkey } from "#durable/proof/log/note.ts";
 import { readLogPems } from "#durable/proof/log/trust.ts";
 import { readCertificates } from "#durable/proof/timestamp/certificate.ts";
+import { Crowd } from "#durable/session/crowd.ts";
 import { directoryArchive } from "#durable/store/directory-archive.ts";
 import { DirectoryKeys } from "#durable/store/keys/directory-keys.ts";
 import type { KeyStore } from "#durable/store/keys/key-store.ts";
@@ -61,6 +62,7 @@ function makeMeans(raw: Env): Means {
     origin: settings.origin,
     build: settings.build,
     config: settings.config,
+    crowd: new Crowd(),
     journal: {
       append: (session, batch) => journalOf(env.journal).append(session, batch),
       batches: (session) => journalOf(env.journal).batches(session),

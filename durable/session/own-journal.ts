@@ -7,11 +7,12 @@ import type { OwnJournal } from "../session-tape.ts";
 
 /** It keeps the lines of an encrypted session encrypted: they outlive the session there, in what SQLite has freed. */
 export function ownJournal(
-  { journal, random }: Pick<Means, "journal" | "random">,
+  { journal, crowd, now, random }: Pick<Means, "journal" | "crowd" | "now" | "random">,
   session: SessionId,
   rows: SessionRows,
 ): OwnJournal {
   return {
+    shares: () => crowd.joins(session, now()),
     append: (batch) => journal.append(session, { ...batch, lines: closeLines(rows, batch.lines, random) }),
     async batches() {
       const batches = await journal.batches(session);

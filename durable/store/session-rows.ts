@@ -60,11 +60,14 @@ export function sessionRows(sql: SqlStorage) {
     setFact: (name: string, value: unknown): void => {
       sql.exec("INSERT OR REPLACE INTO fact VALUES (?, ?)", name, JSON.stringify(value));
     },
-    /** One turn's batch. The caller runs it inside one transaction. */
-    addBatch({ lines, chunks, tally }: Batch): void {
+    /** One turn's batch. The caller runs it inside one transaction, with `setTally` of the last. */
+    addBatch({ lines, chunks }: Pick<Batch, "lines" | "chunks">): void {
       for (const row of lines) addLines(sql, row);
       for (const row of chunks) addChunk(sql, row);
-      sql.exec("INSERT OR REPLACE INTO fact VALUES ('tally', ?)", tally);
+    },
+    /** What was counted, and the compact range, after all batches; every statement has a price of its own. */
+    setTally(tally: string, range: readonly string[]): void {
+      sql.exec("INSERT OR REPLACE INTO fact VALUES ('tally', ?), ('range', ?)", tally, JSON.stringify(range));
     },
     /** Leaves from frame `from` on, in order, back to back: purged segments keep theirs. */
     leavesFrom(from: number): Uint8Array {

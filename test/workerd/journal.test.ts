@@ -13,12 +13,13 @@ import {
   rowsOf,
   verdict,
 } from "./live-session.ts";
-import { archive, clock, knowKey } from "./main.ts";
+import { archive, clock, crowd, knowKey } from "./main.ts";
 
 beforeAll(knowKey);
 beforeEach(() => {
   clock.ahead = 0;
   archive.faults.length = 0;
+  crowd.together = true;
 });
 
 const SOUND = { findings: [], integrity: "VALID", completeness: "COMPLETE" };
@@ -117,6 +118,48 @@ describe("taking over", () => {
     const live = await openSession("left");
     await sealedAs(live, [await live.exchange()]);
     expect(await journalled(live.id)).toEqual([]);
+  });
+});
+
+describe("a session that writes alone", () => {
+  test("writes to its own rows, and has lost nothing when it is made anew", async () => {
+    crowd.together = false;
+    const live = await openSession("alone");
+    const exchanges = [await live.exchange(), await live.exchange()];
+    expect(await journalled(live.id)).toEqual([]);
+    const frames = (await live.session.view())?.frames ?? 0;
+    await live.forget();
+    expect((await live.session.view())?.frames).toBe(frames);
+    exchanges.push(await live.exchange());
+    await sealedAs(live, exchanges);
+  });
+
+  test("takes over what it shared before, and shares again when others write: in order, and once", async () => {
+    const live = await openSession("alone by turns");
+    const exchanges: string[] = [];
+    for (const together of [true, false, true, true, false, true]) {
+      crowd.together = together;
+      exchanges.push(await live.exchange());
+      expect((await journalled(live.id)).length > 0).toBe(together);
+    }
+    await live.forget();
+    exchanges.push(await live.exchange());
+    await sealedAs(live, exchanges);
+  });
+
+  test("whose rows cannot be written is not acknowledged, says so later, and goes on", async () => {
+    crowd.together = false;
+    const live = await openSession("alone and full");
+    const exchanges = [await live.exchange()];
+    const repair = await refuseInserts(live.stub, "tape");
+    expect(await failure(() => live.session.begin(live.id, alice, request()))).not.toBe("");
+    await repair();
+    exchanges.push(await live.exchange());
+    expect(await journalled(live.id)).toEqual([]);
+    await live.session.end("request");
+    await live.sealed();
+    expect(requestsOf(live)).toEqual(exchanges);
+    expect(await verdict(live.id)).toMatchObject({ integrity: "VALID", completeness: "DEGRADED" });
   });
 });
 

@@ -84,6 +84,9 @@ export const knowKey = async (): Promise<void> => {
   signer = await logSigner();
 };
 
+/** Whether sessions take each other to write too, and so the journal. */
+export const crowd = { together: true };
+
 function meansOf(env: Bindings): Means {
   return {
     limits,
@@ -109,6 +112,7 @@ function meansOf(env: Bindings): Means {
     origin: ORIGIN,
     build: "b".repeat(64),
     config: "c".repeat(64),
+    crowd: { joins: () => crowd.together },
     journal: {
       append: (session, batch) => journalOf(env.JOURNAL).append(session, batch),
       batches: (session) => journalOf(env.JOURNAL).batches(session),

@@ -1,6 +1,7 @@
 /** A request body of which a bounded prefix may have been read. */
 import type { SessionId } from "#durable/format/ids.ts";
 import { bodyStalled, inTime } from "./in-time.ts";
+import { pieces } from "./pieces.ts";
 
 export type Body =
   | { readonly kind: "none" }
@@ -27,6 +28,8 @@ export type Peeked = Exclude<Body, { readonly kind: "spooled" }>;
 
 /** What is set aside at first: a sender that only claims a long body costs no more than this. */
 const FIRST = 16 * 1024;
+/** What one read may bring. */
+const ROOM = 64 * 1024;
 
 /**
  * Reads a body until `enough` says so, the body ends, or `limit` bytes are held. `enough` sees all bytes so far.
@@ -45,11 +48,11 @@ export async function peek(
   const length = declaredLength(request.headers);
   let held = new Uint8Array(FIRST);
   let size = 0;
-  const reader: ReadableStreamDefaultReader<Uint8Array> = body.getReader();
+  const { reader, next } = reading(body, stallSeconds, length);
   try {
     for (;;) {
-      const { value, done } = await inTime(reader.read(), stallSeconds, bodyStalled);
-      if (done) return { kind: "whole", bytes: trimmed(held, size) };
+      const value = await next();
+      if (!value) return { kind: "whole", bytes: trimmed(held, size) };
       held = append(held, size, value);
       size += value.byteLength;
       // All that was promised is here: one more read shows the end, so the body counts as whole.
@@ -64,6 +67,19 @@ export async function peek(
     reader.releaseLock();
   }
   return { kind: "stream", prefix: trimmed(held, size), rest: body, length };
+}
+
+/** The network's streams fill a buffer that they are given, and bring 4 KiB at a time to who gives none; others have no such reader. */
+function reading(body: ReadableStream<Uint8Array>, seconds: number, length: number | undefined) {
+  const within = <T>(read: Promise<T>) => inTime(read, seconds, bodyStalled);
+  try {
+    const reader = body.getReader({ mode: "byob" });
+    const first = length === undefined ? FIRST : length + 1;
+    return { reader, next: pieces(reader, within, Math.min(first, ROOM)) };
+  } catch {
+    const reader: ReadableStreamDefaultReader<Uint8Array> = body.getReader();
+    return { reader, next: async () => (await within(reader.read())).value };
+  }
 }
 
 /** What is sent to another isolate takes its whole buffer along: one that is mostly room is not worth that. */
