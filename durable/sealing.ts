@@ -196,7 +196,7 @@ async function storeFrames(
 
 async function pack(means: Means, rows: SessionRows, n: number): Promise<void> {
   const lines = rows.lines(n);
-  const compressed = await compress(concat(lines.map((row) => row.lines)));
+  const compressed = await compress(concat(lines.map((row) => row.lines)), rest);
   const envelope = await newEnvelope(means, rows);
   // The file is kept, not its key: every put has the same bytes.
   const packed = envelope ? sealFile(envelope, [compressed], compressed.byteLength) : compressed;
@@ -220,6 +220,9 @@ async function storeBytes({ means, rows, opened }: Sealing, { n }: SegmentRow): 
   rows.purge("bytes", n);
 }
 
+/** A turn for others: whoever waits to be recorded goes before what is to be sealed. */
+const rest = (): Promise<void> => new Promise((resolve) => setTimeout(resolve, 0));
+
 /** The segment as it is stored: the same bytes at every attempt, since what it is encrypted with was kept first. */
 async function bytesOf(means: Means, rows: SessionRows, n: number): Promise<Bytes> {
   const size = rows.chunkSize(n);
@@ -232,8 +235,8 @@ async function bytesOf(means: Means, rows: SessionRows, n: number): Promise<Byte
   const sealer = new FileSealer(envelope, size);
   for (const chunk of rows.chunks(n)) {
     sealer.write(chunk);
-    // Encrypting 16 MiB takes a tenth of a second: whoever waits to be recorded goes first.
-    await new Promise((resolve) => setTimeout(resolve, 0));
+    // Encrypting 16 MiB takes a tenth of a second.
+    await rest();
   }
   return sealer.end();
 }

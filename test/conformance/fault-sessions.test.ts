@@ -23,7 +23,7 @@ let gone = 0;
 
 beforeAll(async () => {
   site = await startFaultSite({
-    session: { idle_seconds: 2, max_seconds: 5, head_seconds: 1 },
+    session: { idle_seconds: 2, max_seconds: 10, head_seconds: 1 },
     instead: (request, response) => {
       if (request.url?.includes("silent")) {
         response.once("close", () => gone++);

@@ -248,7 +248,7 @@ test("a WebSocket passes messages both ways, in order, and the record has each o
   );
   socket.send("bye");
   expect(await closed).toEqual([4001, "as you wish"]);
-  await sleep(200);
+  await sleep(1_000);
   const { request, response, sent, answered } = await recorded({
     headers: new Headers({ "steno-exchange": exchange }),
   });
@@ -264,7 +264,7 @@ test("a WebSocket whose service breaks off is closed for the agent, and the reco
   const closed = new Promise<number>((resolve) => socket.once("close", resolve));
   socket.send("break");
   expect(await closed).toBeGreaterThan(1000);
-  await sleep(200);
+  await sleep(1_000);
   const { answered } = await recorded({ headers: new Headers({ "steno-exchange": exchange }) });
   expect(answered.end).toMatch(/cut|complete/);
 });

@@ -247,7 +247,7 @@ test("a client that hangs up in a stream ends it upstream, and the frame says th
   }
   tap.instead = undefined;
   await until(() => tap.passed.at(-1)?.cut() === true, "the provider to see that nobody listens");
-  await sleep(200);
+  await sleep(1_500);
   await endSessions(node, await oidc.token({ sub: "dave", audience: "steno-console" }));
   const { sessions } = await readRecording(node.archive);
   const frames = [...sessions.values()].flat().filter((frame) => frame.k === "llm" && frame.dir === "s2c");

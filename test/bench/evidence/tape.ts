@@ -157,7 +157,7 @@ export class Tape {
     const range = new Range(first);
     const all = concat(leaves);
     for (let at = 0; at < all.byteLength; at += 32) range.push(all.subarray(at, at + 32));
-    const packed = await compress(concat(lines));
+    const packed = await compress(concat(lines), async () => undefined);
     const more = { firstFrame: first, frames: range.size, range: range.serialise() };
     this.#segment(framesName(segment), packed, more);
     this.#open = { segment: segment + 1, first: range.end, lines: [], leaves: [] };
