@@ -97,14 +97,12 @@ export function endOfString(bytes: Uint8Array, from: number): number {
 }
 
 /**
- * The text of a whole string, without its quotes, written to `into`, which is as long; `raw` itself when nothing is escaped.
- * Undefined when it has an escape that is rare, for which there is `Escape`.
+ * The text of a whole string, without its quotes, written to `into`, which is at least as long. Undefined when it has an
+ * escape that is rare, for which there is `Escape`.
  */
 export function unescaped(raw: Uint8Array, into: Uint8Array): Uint8Array | undefined {
-  let at = raw.indexOf(BACKSLASH);
-  if (at < 0) return raw;
-  into.set(raw.subarray(0, at));
-  let to = at;
+  let at = 0;
+  let to = 0;
   while (at < raw.byteLength) {
     const byte = raw[at] ?? 0;
     if (byte !== BACKSLASH) {

@@ -111,13 +111,17 @@ export class JsonMasker implements Masker {
     const end = endOfString(bytes, from);
     if (end < 0) return from;
     const raw = bytes.subarray(from, end);
-    if (raw.byteLength > this.#text.byteLength) this.#text = new Uint8Array(2 * raw.byteLength);
-    const text = unescaped(raw, this.#text);
+    const text = raw.includes(BACKSLASH) ? unescaped(raw, this.#room(raw.byteLength)) : raw;
     if (text === undefined || this.#hiding.finds(text, this.#before())) return from;
     this.#leaf = undefined;
     this.#out.write(bytes.subarray(from, end + 1));
     this.#valueRead();
     return end + 1;
+  }
+
+  #room(length: number): Uint8Array<ArrayBuffer> {
+    if (length > this.#text.byteLength) this.#text = new Uint8Array(length);
+    return this.#text;
   }
 
   #inString(leaf: Leaf, bytes: Uint8Array, from: number): number {
