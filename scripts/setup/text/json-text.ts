@@ -50,7 +50,7 @@ export function add(draft: Draft, { at, key, value }: Addition): readonly (reado
 
 /**
  * The text without that member or element, whatever else was changed in it; undefined when it has none. One comma goes with it
- * and the space before it; what people wrote around it, comments above all, stays.
+ * and the space before it; what people wrote around it, comments above all, stays: jsonc-parser's own removal takes them along.
  */
 export function remove(text: string, root: Node, path: readonly (string | number)[]): string | undefined {
   const value = nodeAt(root, path);
